@@ -1,0 +1,363 @@
+package broker
+
+import (
+	"encoding/binary"
+
+	"nightjar/auth"
+	"nightjar/packets"
+	"nightjar/sessions"
+	"nightjar/topics"
+)
+
+// deliver gives the worker's publication to everybody on the route.
+func (w *worker) deliver(r *route) {
+	p := &w.pub
+	for i := range r.receivers {
+		x := &r.receivers[i]
+		if x.s == p.from && (x.noLocal || x.mixed) { // [v5 MQTT-3.8.3-3]
+			w.deliverLocal(r, x)
+			continue
+		}
+		w.give(x.s, min(p.view.QoS, x.qos), p.view.Retain && x.retainAsPublished, x.ids)
+	}
+	for _, g := range r.groups {
+		w.deliverShared(g)
+	}
+}
+
+// deliverLocal gives a message to its own publisher, for those subscriptions that are not No Local.
+func (w *worker) deliverLocal(r *route, x *receiver) {
+	if x.noLocal {
+		return
+	}
+	var own receiver
+	found := false
+	w.matches.Reset()
+	w.b.tree.Match(r.topic, &w.matches)
+	for _, e := range w.matches.Entries {
+		if e.Subscriber == x.s && !e.Options.NoLocal {
+			own.add(topics.Options{QoS: e.Options.QoS, RetainAsPublished: e.Options.RetainAsPublished, ID: e.Options.ID})
+			found = true
+		}
+	}
+	if found {
+		p := &w.pub
+		w.give(x.s, min(p.view.QoS, own.qos), p.view.Retain && own.retainAsPublished, own.ids)
+	}
+}
+
+// deliverShared gives a message to one member of a shared subscription: in turn, those first that can
+// take it now, then those that are connected, then those that will come back.
+func (w *worker) deliverShared(g *topics.Group[*session]) {
+	members := g.Members()
+	if len(members) == 0 {
+		return
+	}
+	p := &w.pub
+	start := int(g.Next() % uint32(len(members)))
+	best, bestRank := -1, 0
+	for i := range members {
+		at := (start + i) % len(members)
+		m := &members[at]
+		rank := w.rank(m.Subscriber, min(p.view.QoS, packets.QoS(m.Options.QoS)))
+		if rank > bestRank && w.mayReceive(m.Subscriber, p.view.TopicName) {
+			best, bestRank = at, rank
+			if rank == rankReady {
+				break
+			}
+		}
+	}
+	if best < 0 {
+		w.drop(dropNoShareMember, p.view.PublisherID, p.view.TopicName)
+		return
+	}
+	m := &members[best]
+	var ids []uint32
+	if m.Options.ID != 0 {
+		ids = []uint32{m.Options.ID}
+	}
+	w.give(m.Subscriber, min(p.view.QoS, packets.QoS(m.Options.QoS)), p.view.Retain && m.Options.RetainAsPublished, ids)
+}
+
+// How well a member of a shared subscription can take a message.
+const (
+	rankOffline = iota + 1 // it will be queued for when the member comes back
+	rankBusy               // it will be queued behind others
+	rankReady
+)
+
+func (w *worker) rank(s *session, qos packets.QoS) int {
+	c := s.client.Load()
+	if c == nil {
+		if qos == 0 {
+			return 0
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.Durable() && !s.ended {
+			return rankOffline
+		}
+		return 0
+	}
+	if c.conn.Buffered() >= w.b.cfg.Limits.OutboxBytes/2 {
+		return rankBusy
+	}
+	if qos > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.Queued() > 0 || !s.CanSend(int(c.window)) {
+			return rankBusy
+		}
+	}
+	return rankReady
+}
+
+// mayReceive is the check of every delivery that does not come from a route.
+func (w *worker) mayReceive(s *session, topic string) bool {
+	return w.authorize(s, auth.ActionReceive, topic)
+}
+
+// authorize asks whether a session may do something.
+func (w *worker) authorize(s *session, action auth.Action, topic string) bool {
+	if w.b.auth.Unrestricted() && topic[0] != '$' {
+		return true
+	}
+	id := s.identity()
+	return w.b.auth.Authorize(&id, action, topic)
+}
+
+// give gives the worker's publication to one session.
+func (w *worker) give(s *session, qos packets.QoS, retain bool, ids []uint32) {
+	if qos == 0 {
+		w.give0(s, retain, ids)
+		return
+	}
+	s.mu.Lock()
+	w.giveLocked(s, qos, retain, ids)
+	s.mu.Unlock()
+}
+
+// give0 sends at QoS 0: at most once, so to who is connected and takes it.
+func (w *worker) give0(s *session, retain bool, ids []uint32) {
+	c := s.client.Load()
+	if c == nil {
+		return
+	}
+	p := &w.pub
+	p.reached++
+	if len(ids) > 0 && c.version >= packets.V5 || c.aliases != nil {
+		w.give0Own(c, retain, ids)
+		return
+	}
+	f := p.frame(c.version, 0, retain)
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return
+	}
+	if c.maxPacket > 0 && len(f.bytes) > int(c.maxPacket) { // [v5 MQTT-3.1.2-28]
+		w.drop(dropTooLarge, s.ClientID, p.view.TopicName)
+	} else if c.conn.BufferedLocked(out)+len(f.bytes) > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
+		w.drop(dropSlow, s.ClientID, p.view.TopicName)
+	} else {
+		out = append(out, f.bytes...)
+		w.count[countMessagesSent]++
+	}
+	c.conn.End(w.turn, out)
+}
+
+// give0Own is give0 where the receiver's frame is its own: Subscription Identifiers or a Topic Alias.
+func (w *worker) give0Own(c *client, retain bool, ids []uint32) {
+	p := &w.pub
+	d := packets.Delivery{Retain: retain, SubscriptionIDs: ids, HasExpiry: p.hasExpiry, ExpirySeconds: p.expirySeconds}
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return
+	}
+	c.aliases.outward(&d, p.view.TopicName)
+	size := p.view.Size(c.version, &d)
+	if c.maxPacket > 0 && size > int(c.maxPacket) {
+		c.aliases.undo(&d)
+		w.drop(dropTooLarge, c.session.ClientID, p.view.TopicName)
+	} else if c.conn.BufferedLocked(out)+size > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
+		c.aliases.undo(&d)
+		w.drop(dropSlow, c.session.ClientID, p.view.TopicName)
+	} else {
+		out = p.view.Append(out, c.version, &d)
+		w.count[countMessagesSent]++
+	}
+	c.conn.End(w.turn, out)
+}
+
+// giveLocked gives at QoS 1 or 2: sends it now, or leaves it in the session until it can be sent
+// [v5 MQTT-4.5.0-1]. s is locked.
+func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint32) {
+	p := &w.pub
+	c := s.client.Load()
+	durable := s.Durable() && !s.ended
+	if s.ended || c == nil && !durable {
+		return
+	}
+	p.reached++
+	it := sessions.Item{QoS: qos, Retain: retain, SubscriptionIDs: ids}
+	if durable && w.b.store != nil {
+		it.Row = &sessions.Row{
+			Session: s.ID, Seq: s.NextSeq(), Stored: p.store(), SubscriptionIDs: ids, QoS: qos, Retain: retain,
+		}
+	}
+	if c != nil && s.Queued() == 0 && s.backlog == nil && s.CanSend(int(c.window)) && !c.congested() {
+		w.sendNewLocked(s, c, it)
+		return
+	}
+	it.Message = p.message()
+	dropped, full := s.Add(it, w.b.queueLimits)
+	if full {
+		w.drop(dropQueueFull, s.ClientID, p.view.TopicName)
+		if dropped.Row == it.Row && dropped.Message == it.Message {
+			return
+		}
+		w.forget(dropped)
+	}
+	w.count[countMessagesQueued]++
+	w.persist(it.Row)
+}
+
+// persist stores a row; the publisher's answer waits for it.
+func (w *worker) persist(row *sessions.Row) {
+	if row != nil {
+		w.pub.ticket = w.commit(sessions.Op{Kind: sessions.Publish, Stored: row.Stored, Row: row})
+	}
+}
+
+// forget takes an item that will not be sent any more out of the store.
+func (w *worker) forget(it sessions.Item) {
+	if it.Row != nil {
+		it.Row.Gone.Store(true)
+		w.put(sessions.Op{Kind: sessions.Done, Row: it.Row})
+	}
+}
+
+// congested tells whether so much waits for the client that QoS 1 and 2 stay in the session.
+func (c *client) congested() bool {
+	return c.conn.Buffered() >= c.b.cfg.Limits.OutboxBytes/2
+}
+
+// sendNewLocked sends the worker's publication at once. s is locked.
+func (w *worker) sendNewLocked(s *session, c *client, it sessions.Item) {
+	p := &w.pub
+	if it.Row != nil || len(it.SubscriptionIDs) > 0 && c.version >= packets.V5 || c.aliases != nil {
+		it.Message = p.message()
+		if it.Row != nil {
+			it.Row.PacketID = s.NextPacketID()
+		}
+		w.persist(it.Row)
+		w.sendLocked(s, c, it, p.ticket)
+		return
+	}
+	f := p.frame(c.version, it.QoS, it.Retain)
+	if c.maxPacket > 0 && len(f.bytes) > int(c.maxPacket) { // [v5 MQTT-3.1.2-28]
+		w.drop(dropTooLarge, s.ClientID, p.view.TopicName)
+		return
+	}
+	if s.Durable() {
+		it.Message = p.message()
+	}
+	id := s.Start(it)
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return // it is in flight: it is sent again on the next connection
+	}
+	at := len(out) + f.id
+	out = append(out, f.bytes...)
+	binary.BigEndian.PutUint16(out[at:], id)
+	w.count[countMessagesSent]++
+	c.conn.End(w.turn, out)
+}
+
+// sendLocked puts an item in flight and sends it. A QoS 2 message leaves only once its Packet Identifier
+// is stored, by ticket: the receiver may hold the identifier beyond a crash of the broker. s is locked.
+func (w *worker) sendLocked(s *session, c *client, it sessions.Item, ticket uint64) {
+	d := packets.Delivery{QoS: it.QoS, Retain: it.Retain, SubscriptionIDs: it.SubscriptionIDs, PacketID: s.NextPacketID()}
+	d.ExpirySeconds, d.HasExpiry = remaining(it.Message, w.now)
+	m := it.Message
+	if c.maxPacket > 0 && m.Size(c.version, &d) > int(c.maxPacket) {
+		w.drop(dropTooLarge, s.ClientID, m.TopicName)
+		w.forget(it)
+		return
+	}
+	s.Start(it)
+	if it.QoS < 2 || it.Row == nil {
+		ticket = 0
+	}
+	w.transmit(c, m, &d, ticket)
+}
+
+// transmit appends a PUBLISH to the outbox, or to what waits for ticket.
+func (w *worker) transmit(c *client, m *packets.Message, d *packets.Delivery, ticket uint64) {
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return
+	}
+	w.count[countMessagesSent]++
+	if w.durable(ticket) {
+		c.aliases.outward(d, m.TopicName)
+		out = m.Append(out, c.version, d)
+	} else {
+		c.waitLocked(w, ticket, 0, m.Append(nil, c.version, d))
+	}
+	c.conn.End(w.turn, out)
+}
+
+// pumpLocked sends what is in flight again on a new connection, then retained messages, then what waits in the queue,
+// as far as the client takes it. s is locked, and c is its owner.
+func (w *worker) pumpLocked(s *session, c *client) {
+	if s.client.Load() != c {
+		return
+	}
+	for !c.congested() {
+		id, it, released, ok := s.Resend(int(c.window))
+		if !ok {
+			break
+		}
+		w.resendLocked(s, c, id, it, released)
+	}
+	if s.backlog != nil && !w.pumpBacklogLocked(s, c) {
+		return
+	}
+	for s.CanSend(int(c.window)) && !c.congested() {
+		it, ok := s.Next(w.now, func(it sessions.Item) {
+			w.drop(dropExpired, s.ClientID, it.Message.TopicName)
+			w.forget(it)
+		})
+		if !ok {
+			return
+		}
+		if !w.mayReceive(s, it.Message.TopicName) {
+			w.drop(dropNotAuthorized, s.ClientID, it.Message.TopicName)
+			w.forget(it)
+			continue
+		}
+		var ticket uint64
+		if it.Row != nil && it.QoS == 2 {
+			ticket = w.commit(sessions.Op{Kind: sessions.Sent, Row: it.Row, PacketID: s.NextPacketID()})
+		}
+		w.sendLocked(s, c, it, ticket)
+	}
+}
+
+// resendLocked sends one message in flight again [v5 MQTT-4.4.0-1].
+func (w *worker) resendLocked(s *session, c *client, id uint16, it sessions.Item, released bool) {
+	if released {
+		c.conn.Write(w.turn, packets.AppendAck(nil, packets.PUBREL, id))
+		return
+	}
+	d := packets.Delivery{QoS: it.QoS, Retain: it.Retain, Dup: true, SubscriptionIDs: it.SubscriptionIDs, PacketID: id}
+	d.ExpirySeconds, d.HasExpiry = remaining(it.Message, w.now)
+	if c.maxPacket > 0 && it.Message.Size(c.version, &d) > int(c.maxPacket) || !w.mayReceive(s, it.Message.TopicName) {
+		w.drop(dropTooLarge, s.ClientID, it.Message.TopicName)
+		s.Abandon(id)
+		w.forget(it)
+		return
+	}
+	w.count[countResent]++
+	w.transmit(c, it.Message, &d, 0)
+}

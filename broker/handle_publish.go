@@ -1,0 +1,237 @@
+package broker
+
+import (
+	"unicode/utf8"
+
+	"nightjar/auth"
+	"nightjar/packets"
+	"nightjar/sessions"
+)
+
+// handlePublish takes a message over from the client and routes it.
+func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
+	in := &w.publish
+	if err := in.Decode(h, body, c.version, &w.b.decoder); err != nil {
+		return err
+	}
+	if len(in.SubscriptionIdentifiers) > 0 {
+		return packets.Errorf(packets.ProtocolError, "v5 MQTT-3.3.4-6", "subscription identifier in a PUBLISH from a client")
+	}
+	topic := in.TopicName
+	if in.TopicAlias > 0 {
+		var err error
+		if topic, err = c.resolve(w, in); err != nil {
+			return err
+		}
+	}
+	if in.QoS > 0 {
+		if err := c.takeCredit(w); err != nil {
+			return err
+		}
+	}
+	r, err := w.route(topic)
+	if err != nil {
+		return c.badTopic(w, in, err)
+	}
+	w.count[countMessagesReceived]++
+	if code, reason := c.mayPublish(w, r, in); code != packets.Success {
+		return c.deny(w, in, code, reason)
+	}
+	if in.QoS == 2 {
+		return c.publish2(w, r, in)
+	}
+	code, ticket := c.route(w, r, in)
+	if in.QoS == 1 {
+		c.ack(w, ticket, 1, packets.Ack{Type: packets.PUBACK, PacketID: in.PacketID, ReasonCode: code})
+	}
+	return nil
+}
+
+// takeCredit counts a QoS 1 or 2 message that has no answer yet [v5 MQTT-3.3.4-7].
+func (c *client) takeCredit(w *worker) error {
+	n := int(c.unacked.Add(1))
+	most := w.b.cfg.Limits.ReceiveMaximum
+	if n > most && c.version >= packets.V5 {
+		return packets.Errorf(packets.ReceiveMaximumExceeded, "v5 MQTT-3.3.4-7", "more than %d messages without an acknowledgement", most)
+	}
+	if n >= most && c.version < packets.V5 && !c.overrun && c.storeLags(w) {
+		c.overrun = true
+		c.conn.Pause()
+	}
+	return nil
+}
+
+// storeLags tells whether answers wait for the store, so that a pause will end by itself.
+func (c *client) storeLags(w *worker) bool {
+	c.wantsSafe.Store(true) // before looking: what is released from now on is told
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return false
+	}
+	defer c.conn.End(w.turn, out)
+	return c.pending != nil
+}
+
+// badTopic refuses a Topic Name: by the acknowledgement where the fault is one of size, by the end
+// of the connection otherwise.
+func (c *client) badTopic(w *worker, in *packets.Publish, err error) error {
+	if c.version >= packets.V5 && in.QoS > 0 && len(in.TopicName) > 0 && acceptableName(in.TopicName) {
+		return c.deny(w, in, packets.TopicNameInvalid, err.(*packets.Error).Reason)
+	}
+	return err
+}
+
+// acceptableName tells whether a Topic Name breaks no rule of the standard, though one of the broker's.
+func acceptableName(name []byte) bool {
+	for _, b := range name {
+		if b == '+' || b == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+// mayPublish tells with which Reason Code a message is refused, if it is.
+func (c *client) mayPublish(w *worker, r *route, in *packets.Publish) (packets.ReasonCode, string) {
+	if c.allowed != r || c.allowedEpoch != r.epoch {
+		if !w.authorize(c.session, auth.ActionPublish, r.topic) {
+			w.b.log.denied(c.session.identity(), auth.ActionPublish, r.topic)
+			w.drop(dropNotAuthorized, c.session.ClientID, r.topic)
+			return packets.NotAuthorized, "not authorized to publish to this topic"
+		}
+		c.allowed, c.allowedEpoch = r, r.epoch
+	}
+	if in.PayloadFormatIndicator == 1 && w.b.cfg.CheckPayloadFormat && !utf8.Valid(in.Payload) {
+		return packets.PayloadFormatInvalid, "payload is not the utf-8 that payload format indicator 1 promises"
+	}
+	return packets.Success, ""
+}
+
+// deny answers a message that is not accepted.
+func (c *client) deny(w *worker, in *packets.Publish, code packets.ReasonCode, reason string) error {
+	if c.version < packets.V5 {
+		if w.b.cfg.DeniedPublishCloses {
+			return packets.Errorf(code, "", "%s", reason)
+		}
+		code = packets.Success // [v3.1.1 MQTT-3.3.5-2]: acknowledged and dropped, or closed
+	}
+	a := packets.Ack{Type: packets.PUBACK, PacketID: in.PacketID, ReasonCode: code}
+	if reason != "" && code != packets.Success {
+		a.Properties.ReasonString = []byte(reason)
+		a.Properties.Present.Add(packets.PropReasonString)
+	}
+	switch in.QoS {
+	case 1:
+		c.ack(w, 0, 1, a)
+	case 2:
+		a.Type = packets.PUBREC
+		credit := int32(1)
+		if code == packets.Success {
+			c.hold(w, in.PacketID)
+			credit = 0
+		}
+		c.ack(w, 0, credit, a)
+	case 0:
+		if code == packets.PayloadFormatInvalid {
+			return packets.Errorf(code, "", "%s", reason)
+		}
+	}
+	return nil
+}
+
+// hold remembers the Packet Identifier of a QoS 2 message, and reports whether it is new.
+func (c *client) hold(w *worker, id uint16) (isNew bool, ticket uint64) {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	isNew = s.Hold(id)
+	if isNew && s.ID != 0 {
+		ticket = w.commit(sessions.Op{Kind: sessions.HoldPacketID, Session: s.ID, PacketID: id})
+	}
+	return isNew, ticket
+}
+
+// publish2 takes over a QoS 2 message, once: the message is routed with its first PUBLISH, and its Packet
+// Identifier is held until PUBREL, so that a repeat is no second message [v5 MQTT-4.3.3-10].
+func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
+	isNew, ticket := c.hold(w, in.PacketID)
+	code := packets.Success
+	if !isNew {
+		c.unacked.Add(-1) // it is counted already
+	} else {
+		var routed uint64
+		code, routed = c.route(w, r, in)
+		ticket = max(ticket, routed)
+	}
+	if code == packets.NoMatchingSubscribers {
+		code = packets.Success
+	}
+	credit := int32(0)
+	if code.IsError() {
+		c.session.mu.Lock()
+		if c.session.Free(in.PacketID) && c.session.ID != 0 {
+			ticket = w.commit(sessions.Op{Kind: sessions.FreePacketID, Session: c.session.ID, PacketID: in.PacketID})
+		}
+		c.session.mu.Unlock()
+		credit = 1
+	}
+	c.ack(w, ticket, credit, packets.Ack{Type: packets.PUBREC, PacketID: in.PacketID, ReasonCode: code})
+	return nil
+}
+
+// route gives the message to its receivers and to the retained messages. The answer waits for ticket.
+func (c *client) route(w *worker, r *route, in *packets.Publish) (code packets.ReasonCode, ticket uint64) {
+	p := &w.pub
+	p.fill(r.topic, c, in)
+	full := false
+	if in.Retain {
+		full = !w.retain()
+	}
+	w.deliver(r)
+	p.from = nil
+	switch {
+	case full && in.QoS > 0:
+		return packets.QuotaExceeded, p.ticket
+	case p.reached == 0 && in.QoS > 0 && !in.Retain:
+		return packets.NoMatchingSubscribers, p.ticket
+	}
+	return packets.Success, p.ticket
+}
+
+// publishMessage publishes a message of the broker's own, or a will.
+func (w *worker) publishMessage(m *packets.Message) {
+	r, err := w.route([]byte(m.TopicName))
+	if err != nil {
+		return // its name was checked when it was made
+	}
+	p := &w.pub
+	p.reset(nil)
+	p.view, p.whole = *m, m
+	p.expirySeconds, p.hasExpiry = remaining(m, w.now)
+	if m.Retain {
+		w.retain()
+	}
+	w.deliver(r)
+}
+
+// retain keeps the worker's publication, or clears what is kept when it is empty
+// [v5 MQTT-3.3.1-5] [v5 MQTT-3.3.1-6], and reports false when there is no room.
+func (w *worker) retain() bool {
+	p := &w.pub
+	durable := w.b.store != nil && p.view.TopicName[0] != '$'
+	if len(p.view.Payload) == 0 {
+		if w.b.retained.Clear(p.view.TopicName) && durable {
+			p.ticket = w.commit(sessions.Op{Kind: sessions.DeleteRetained, TopicName: p.view.TopicName})
+		}
+		return true
+	}
+	m := p.message()
+	if err := w.b.retained.Set(m); err != nil {
+		w.drop(dropRetainedFull, p.view.PublisherID, p.view.TopicName)
+		return false
+	}
+	if durable {
+		p.ticket = w.commit(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
+	}
+	return true
+}

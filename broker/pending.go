@@ -1,0 +1,115 @@
+package broker
+
+import (
+	"nightjar/packets"
+	"nightjar/transports"
+)
+
+// pending is output that may only leave once the store has made something safe, in order.
+// It is guarded by the outbox of its connection (Conn.Begin and End).
+type pending struct {
+	buf   []byte
+	marks []mark
+}
+
+// mark says that buf up to end waits for a ticket.
+type mark struct {
+	ticket uint64
+	end    int
+	credit int32 // messages from the client that are acknowledged with it
+}
+
+// reply sends an answer once ticket is safe, and never before an earlier answer
+// [v5 MQTT-4.6.0-2]. credit is the number of the client's messages that it acknowledges.
+func (c *client) reply(w *worker, ticket uint64, credit int32, answer []byte) {
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return
+	}
+	if c.pending == nil && w.durable(ticket) {
+		out = append(out, answer...)
+		c.unacked.Add(-credit)
+	} else {
+		c.waitLocked(w, ticket, credit, answer)
+	}
+	c.conn.End(w.turn, out)
+}
+
+// waitLocked puts output into the queue for a ticket. The outbox is locked.
+func (c *client) waitLocked(w *worker, ticket uint64, credit int32, b []byte) {
+	if c.pending == nil {
+		c.pending = &pending{}
+		w.fresh = append(w.fresh, c)
+		w.appended = true
+	}
+	p := c.pending
+	p.buf = append(p.buf, b...)
+	if n := len(p.marks); n > 0 && p.marks[n-1].ticket >= ticket {
+		p.marks[n-1].end = len(p.buf)
+		p.marks[n-1].credit += credit
+		return
+	}
+	p.marks = append(p.marks, mark{ticket, len(p.buf), credit})
+}
+
+// release moves what has become safe to the outbox, and reports whether more waits.
+func (c *client) release(w *worker) (more bool) {
+	out, ok := c.conn.Begin(w.turn)
+	if !ok {
+		return false
+	}
+	if c.pending == nil {
+		c.conn.End(w.turn, out)
+		return false
+	}
+	p, durable := c.pending, w.b.store.Durable()
+	n, end, credit := 0, 0, int32(0)
+	for n < len(p.marks) && p.marks[n].ticket <= durable {
+		end = p.marks[n].end
+		credit += p.marks[n].credit
+		n++
+	}
+	out = append(out, p.buf[:end]...)
+	if more = n < len(p.marks); more {
+		p.buf = p.buf[:copy(p.buf, p.buf[end:])]
+		p.marks = p.marks[:copy(p.marks, p.marks[n:])]
+		for i := range p.marks {
+			p.marks[i].end -= end
+		}
+	} else {
+		c.pending = nil
+	}
+	c.conn.End(w.turn, out)
+	c.unacked.Add(-credit)
+	if n > 0 && c.wantsSafe.Load() {
+		c.conn.Post(func(t *transports.Turn) { c.safe(c.b.worker(t)) })
+	}
+	return more
+}
+
+// safe is called in a turn of the owner when something that the client waited for has become safe.
+func (c *client) safe(w *worker) {
+	c.wantsSafe.Store(false)
+	switch c.state {
+	case stateConnecting:
+		if w.durable(c.ticket) {
+			c.connected(w)
+		}
+	case stateReady:
+		if c.overrun && int(c.unacked.Load()) < w.b.cfg.Limits.ReceiveMaximum {
+			c.overrun = false
+			c.conn.Resume(w.turn)
+		}
+		c.pump(w)
+	}
+}
+
+// ack answers a PUBLISH or PUBREL in the form that fits the version.
+func (c *client) ack(w *worker, ticket uint64, credit int32, a packets.Ack) {
+	var scratch [64]byte
+	if c.version < packets.V5 || a.ReasonCode == packets.Success {
+		c.reply(w, ticket, credit, packets.AppendAck(scratch[:0], a.Type, a.PacketID))
+		return
+	}
+	c.reply(w, ticket, credit, c.encode(scratch[:0], &a, &a.Properties))
+}

@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"fmt"
+
+	"nightjar/packets"
+	"nightjar/sessions"
+	"nightjar/topics"
+)
+
+// Restore takes over what the store has kept. It implements store.Loader, and is used before Start.
+type Restore struct {
+	b    *Broker
+	byID map[uint64]*session
+	now  packets.Instant
+}
+
+// Restore begins to take over what the store has kept; last is the highest session number ever given.
+func (b *Broker) Restore(last uint64) *Restore {
+	b.nextSession.Store(last)
+	return &Restore{b: b, byID: map[uint64]*session{}, now: b.clock()}
+}
+
+// Session takes a session. One that was connected when the broker ended counts as disconnected from now.
+func (r *Restore) Session(id uint64, rec sessions.Record) error {
+	s := &session{}
+	s.ID, s.ClientID, s.UserName = id, rec.ClientID, rec.UserName
+	s.ExpiryInterval = rec.ExpiryInterval
+	s.DisconnectedAt = rec.DisconnectedAt
+	if s.DisconnectedAt == 0 || s.DisconnectedAt > r.now {
+		s.DisconnectedAt = r.now
+	}
+	sh := r.b.registry.shard(s.ClientID)
+	if sh.sessions[s.ClientID] != nil {
+		return fmt.Errorf("session %d: client identifier %q is there twice", id, s.ClientID)
+	}
+	sh.sessions[s.ClientID] = s
+	r.b.registry.count.Add(1)
+	r.byID[id] = s
+	return nil
+}
+
+// Subscription takes a subscription.
+func (r *Restore) Subscription(id uint64, sub sessions.Subscription) error {
+	s, err := r.session(id)
+	if err != nil {
+		return err
+	}
+	share, filter, _, err := topics.SplitShared(sub.TopicFilter)
+	if err != nil {
+		return fmt.Errorf("session %d: filter %q: %w", id, sub.TopicFilter, err)
+	}
+	s.Subscribe(sub)
+	r.b.tree.Subscribe(share, filter, s, topics.Options{
+		QoS: byte(sub.Options.QoS), NoLocal: sub.Options.NoLocal,
+		RetainAsPublished: sub.Options.RetainAsPublished, ID: sub.ID,
+	})
+	return nil
+}
+
+// Row takes a message in a queue.
+func (r *Restore) Row(row *sessions.Row) error {
+	s, err := r.session(row.Session)
+	if err != nil {
+		return err
+	}
+	s.Session.Restore(sessions.Item{
+		Message: row.Stored.Message, Row: row, SubscriptionIDs: row.SubscriptionIDs, QoS: row.QoS, Retain: row.Retain,
+	})
+	return nil
+}
+
+// Held takes the Packet Identifier of a QoS 2 message that waits for its PUBREL.
+func (r *Restore) Held(id uint64, packetID uint16) error {
+	s, err := r.session(id)
+	if err != nil {
+		return err
+	}
+	s.Hold(packetID)
+	return nil
+}
+
+// Will takes a will. That of a client which was connected is due after its delay from now; at once where no
+// session remains to come back to.
+func (r *Restore) Will(will sessions.Will) error {
+	sh := r.b.registry.shard(will.ClientID)
+	s := sh.sessions[will.ClientID]
+	if s == nil {
+		s = &session{ended: true}
+		s.ClientID, s.UserName = will.ClientID, will.UserName
+		will.Due = r.now
+	}
+	if will.Due == 0 {
+		will.Due = r.now + packets.Instant(will.DelayInterval)*1000
+	}
+	s.will = &will
+	r.b.wills.add(s, will.Due)
+	return nil
+}
+
+// Retained takes a retained message.
+func (r *Restore) Retained(m *packets.Message) error {
+	if m.Expiry != 0 && m.Expiry <= r.now {
+		return nil // the store's row goes with the next message of that topic, or by Expire
+	}
+	return r.b.retained.Set(m)
+}
+
+func (r *Restore) session(id uint64) (*session, error) {
+	if s := r.byID[id]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("session %d is not there", id)
+}

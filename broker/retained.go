@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"nightjar/auth"
+	"nightjar/packets"
+	"nightjar/sessions"
+)
+
+// backlog is the retained messages that a session is still to be sent. They are sent as the client takes
+// them, so that a subscription to a million of them holds nobody up.
+type backlog struct {
+	parts []backlogPart
+}
+
+// backlogPart is what one subscription brought.
+type backlogPart struct {
+	messages []*packets.Message
+	ids      []uint32
+	qos      packets.QoS
+	ticket   uint64 // of the subscription: SUBACK goes first
+}
+
+// remember adds the retained messages that match a new subscription to the backlog [v5 MQTT-3.3.1-9]. s is locked.
+func (w *worker) remember(s *session, filter string, sub sessions.Subscription, ticket uint64) {
+	found := w.b.retained.Match(filter, w.now, nil)
+	if len(found) == 0 {
+		return
+	}
+	part := backlogPart{messages: found, qos: sub.Options.QoS, ticket: ticket}
+	if sub.ID != 0 {
+		part.ids = []uint32{sub.ID}
+	}
+	if s.backlog == nil {
+		s.backlog = &backlog{}
+	}
+	s.backlog.parts = append(s.backlog.parts, part)
+}
+
+// pumpBacklogLocked sends retained messages, as many as the client takes, and reports whether none is left. s is locked.
+func (w *worker) pumpBacklogLocked(s *session, c *client) (empty bool) {
+	for len(s.backlog.parts) > 0 {
+		part := &s.backlog.parts[0]
+		if !w.durable(part.ticket) {
+			c.wantsSafe.Store(true)
+			if !w.durable(part.ticket) { // still: it will be told
+				return false
+			}
+		}
+		for len(part.messages) > 0 {
+			m := part.messages[0]
+			qos := min(m.QoS, part.qos)
+			if c.congested() || qos > 0 && !s.CanSend(int(c.window)) {
+				return false
+			}
+			part.messages[0] = nil
+			part.messages = part.messages[1:]
+			w.sendRetainedLocked(s, c, m, qos, part.ids)
+		}
+		s.backlog.parts[0] = backlogPart{}
+		s.backlog.parts = s.backlog.parts[1:]
+	}
+	s.backlog = nil
+	return true
+}
+
+// sendRetainedLocked sends one retained message, if its publisher may still publish it and the
+// client may have it. s is locked.
+func (w *worker) sendRetainedLocked(s *session, c *client, m *packets.Message, qos packets.QoS, ids []uint32) {
+	if m.Expiry != 0 && m.Expiry <= w.now {
+		return
+	}
+	if !w.mayReceive(s, m.TopicName) || !w.mayStillPublish(m) {
+		w.drop(dropNotAuthorized, s.ClientID, m.TopicName)
+		return
+	}
+	if qos == 0 {
+		d := packets.Delivery{Retain: true, SubscriptionIDs: ids}
+		d.ExpirySeconds, d.HasExpiry = remaining(m, w.now)
+		if c.maxPacket > 0 && m.Size(c.version, &d) > int(c.maxPacket) {
+			w.drop(dropTooLarge, s.ClientID, m.TopicName)
+			return
+		}
+		w.transmit(c, m, &d, 0)
+		return
+	}
+	it := sessions.Item{Message: m, QoS: qos, Retain: true, SubscriptionIDs: ids}
+	var ticket uint64
+	if s.Durable() && w.b.store != nil {
+		it.Row = &sessions.Row{
+			Session: s.ID, Seq: s.NextSeq(), Stored: &sessions.Stored{Message: m}, SubscriptionIDs: ids,
+			QoS: qos, Retain: true, PacketID: s.NextPacketID(),
+		}
+		ticket = w.commit(sessions.Op{Kind: sessions.Publish, Stored: it.Row.Stored, Row: it.Row})
+	}
+	w.sendLocked(s, c, it, ticket)
+}
+
+// mayStillPublish tells whether the publisher of a retained message still has the right to.
+func (w *worker) mayStillPublish(m *packets.Message) bool {
+	if w.b.auth.Unrestricted() || m.TopicName[0] == '$' {
+		return true
+	}
+	id := &auth.Identity{UserName: m.PublisherUser, ClientID: m.PublisherID, Anonymous: m.PublisherUser == ""}
+	return w.b.auth.Authorize(id, auth.ActionPublish, m.TopicName)
+}
+
+// expireRetained removes retained messages whose time is over.
+func (w *worker) expireRetained() {
+	w.expired = w.b.retained.Expire(w.now, expiresMax, w.expired[:0])
+	for _, topic := range w.expired {
+		w.count[countRetainedExpired]++
+		w.put(sessions.Op{Kind: sessions.DeleteRetained, TopicName: topic})
+	}
+}

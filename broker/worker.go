@@ -1,0 +1,120 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"nightjar/packets"
+	"nightjar/sessions"
+	"nightjar/topics"
+	"nightjar/transports"
+)
+
+// routesMax is how many topics a worker remembers the receivers of.
+const routesMax = 16 << 10
+
+// worker is the broker's side of a Turn: what one goroutine at a time uses to handle packets,
+// without locks. Where it says so, fields are for all.
+type worker struct {
+	b    *Broker
+	id   int
+	turn *transports.Turn
+	now  packets.Instant
+
+	entered    bool // in a turn, and through the gate
+	appended   bool // the store was given something that is waited for in this turn
+	routes     map[string]*route
+	matches    topics.Matches[*session]
+	merged     map[*session]int // where a session stands among the receivers of the route that is being made
+	pub        publication
+	publish    packets.Publish // of the packet at hand
+	ackPacket  packets.Ack
+	properties []byte    // scratch
+	expired    []string  // scratch
+	count      tally     // of this turn
+	fresh      []*client // began to wait for the store in this turn
+
+	mu         sync.Mutex
+	waiting    []*client // have output that waits for the store; guarded by mu
+	hasWaiting atomic.Bool
+}
+
+func newWorker(b *Broker, id int) *worker {
+	w := &worker{b: b, id: id, routes: map[string]*route{}, merged: map[*session]int{}}
+	w.pub.w = w
+	return w
+}
+
+func (w *worker) begin(t *transports.Turn) {
+	w.turn, w.now = t, packets.Instant(t.Now)
+	w.b.gate.RLock()
+	w.entered = true
+}
+
+// end hands the turn's changes to the store and its counts to the broker.
+func (w *worker) end() {
+	if !w.entered {
+		return
+	}
+	w.entered = false
+	w.b.gate.RUnlock()
+	if len(w.fresh) > 0 {
+		w.mu.Lock()
+		w.waiting = append(w.waiting, w.fresh...)
+		w.mu.Unlock()
+		w.hasWaiting.Store(true)
+		clear(w.fresh)
+		w.fresh = w.fresh[:0]
+	}
+	if w.appended {
+		w.appended = false
+		w.b.store.Kick()
+	}
+	w.count[countBytesSent] += w.turn.Written
+	w.turn.Written = 0
+	w.b.counters.add(&w.count)
+}
+
+// put gives the store an operation that nobody waits for.
+func (w *worker) put(op sessions.Op) uint64 {
+	if w.b.store == nil {
+		return 0
+	}
+	return w.b.store.Append(op)
+}
+
+// commit gives the store an operation that somebody waits for, and returns the ticket.
+func (w *worker) commit(op sessions.Op) uint64 {
+	if w.b.store == nil {
+		return 0
+	}
+	w.appended = true
+	return w.b.store.Append(op)
+}
+
+// durable tells whether a ticket is safe. A ticket of 0 is.
+func (w *worker) durable(ticket uint64) bool {
+	return ticket == 0 || w.b.store.Durable() >= ticket
+}
+
+// release lets out what began to wait in turns of the worker from.
+func (w *worker) release(from *worker) {
+	from.mu.Lock()
+	list := from.waiting
+	from.waiting = nil
+	from.hasWaiting.Store(false)
+	from.mu.Unlock()
+	left := list[:0]
+	for _, c := range list {
+		if c.release(w) {
+			left = append(left, c)
+		}
+	}
+	clear(list[len(left):])
+	if len(left) > 0 {
+		from.mu.Lock()
+		from.waiting = append(left, from.waiting...)
+		from.mu.Unlock()
+		from.hasWaiting.Store(true)
+	}
+}
