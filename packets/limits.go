@@ -4,8 +4,8 @@ package packets
 type Limits struct {
 	UserProperties    int // count per packet; over it: QuotaExceeded
 	UserPropertyBytes int // sum of names and values per packet; over it: QuotaExceeded
-	// StringBytes bounds any UTF-8 string other than topics. Over it: ClientIdentifierNotValid for the Client
-	// Identifier, BadUserNameOrPassword for the user name, MalformedPacket for others.
+	// StringBytes bounds any UTF-8 string other than topics and user properties. Over it: ClientIdentifierNotValid
+	// for the Client Identifier, BadUserNameOrPassword for the user name, MalformedPacket for others.
 	StringBytes int
 	Filters     int // topic filters per SUBSCRIBE or UNSUBSCRIBE; over it: QuotaExceeded
 }

@@ -219,38 +219,68 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestReuse holds that decoding into a used struct leaves nothing of the packet before.
+// decodeInto decodes frame into p, which may have been used before.
+func decodeInto(p packet, frame []byte, v Version) error {
+	h, err := ParseHeader(frame)
+	if err != nil {
+		return err
+	}
+	body := frame[h.Size:]
+	switch p := p.(type) {
+	case *connect:
+		return p.Decode(h, body, nil)
+	case interface {
+		Decode(h Header, body []byte, v Version, lim *Limits) error
+	}:
+		return p.Decode(h, body, v, nil)
+	}
+	return nil
+}
+
+// TestReuse holds that decoding into a used struct leaves nothing of the packet before: each packet after the fullest
+// of its type, and the other way round.
 func TestReuse(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := drawVersion(t)
-		var p Publish
-		var a Ack
-		var s Subscribe
-		var c connect
-		for range 3 {
-			typ := rapid.SampledFrom([]Type{CONNECT, PUBLISH, PUBACK, SUBSCRIBE}).Draw(t, "type")
-			want := drawPacket(t, typ, v)
-			frame, err := want.Append(nil, v)
-			if err != nil {
-				t.Fatal(err)
+	for typ := CONNECT; typ <= AUTH; typ++ {
+		if typ == PINGREQ || typ == PINGRESP {
+			continue
+		}
+		t.Run(typ.String(), rapid.MakeCheck(func(t *rapid.T) {
+			used := drawPacket(t, typ, V5)
+			for range 4 {
+				v := drawVersion(t)
+				if typ == AUTH {
+					v = V5
+				}
+				want := drawPacket(t, typ, v)
+				if ack, ok := want.(*Ack); ok && rapid.Bool().Draw(t, "short") {
+					ack.ReasonCode, ack.Properties = Success, Properties{}
+				}
+				frame, err := want.Append(nil, v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := decodeInto(used, frame, v); err != nil || describe(used) != describe(want) {
+					t.Fatalf("got %s, %v\nwant %s", describe(used), err, describe(want))
+				}
 			}
-			h, _ := ParseHeader(frame)
-			var got packet
-			switch typ {
-			case CONNECT:
-				got, err = &c, c.Decode(h, frame[h.Size:], nil)
-			case PUBLISH:
-				got, err = &p, p.Decode(h, frame[h.Size:], v, nil)
-			case PUBACK:
-				got, err = &a, a.Decode(h, frame[h.Size:], v, nil)
-			case SUBSCRIBE:
-				got, err = &s, s.Decode(h, frame[h.Size:], v, nil)
+		}))
+	}
+}
+
+// TestSubackBeforeV5 holds that every failure becomes 0x80, and what was granted stays. [v3.1.1 MQTT-3.9.3-2]
+func TestSubackBeforeV5(t *testing.T) {
+	for _, v := range []Version{V31, V311} {
+		for _, code := range codesOf[SUBACK] {
+			want := byte(code)
+			if code >= 0x80 {
+				want = 0x80
 			}
-			if err != nil || describe(got) != describe(want) {
-				t.Fatalf("got %s, %v\nwant %s", describe(got), err, describe(want))
+			frame, err := (&Suback{PacketID: 1, ReasonCodes: []ReasonCode{code}}).Append(nil, v)
+			if err != nil || len(frame) != 5 || frame[4] != want {
+				t.Errorf("%v: %v encoded to %x, %v", v, code, frame, err)
 			}
 		}
-	})
+	}
 }
 
 // TestCutBodies holds that a body that ends early, where the header says so, is refused or means something, and never
@@ -280,5 +310,42 @@ func TestPropertySet(t *testing.T) {
 	s.Add(PropTopicAlias, PropSharedSubscriptionAvailable)
 	if !s.Has(PropTopicAlias) || !s.Has(PropSharedSubscriptionAvailable) || s.Has(PropReasonString) || s.Has(200) || bits.OnesCount64(uint64(s)) != 2 {
 		t.Errorf("got %b", s)
+	}
+}
+
+// TestPublishFields holds that a PUBLISH without a property block is encoded from its fields.
+func TestPublishFields(t *testing.T) {
+	p := &Publish{
+		TopicName: []byte("t"), Payload: []byte("x"), HasPayloadFormatIndicator: true, PayloadFormatIndicator: 1,
+		HasMessageExpiryInterval: true, MessageExpiryInterval: 60, ResponseTopic: []byte("r"),
+		SubscriptionIdentifiers: []uint32{1, 300}, TopicAlias: 7,
+	}
+	frame, err := p.Append(nil, V5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `PUBLISH qos0 [payload format indicator=1][message expiry interval=60][response topic="r"] ` +
+		`[subscription identifier=1][subscription identifier=300][topic alias=7] "t"="x"`
+	if got, _ := outcome(frame, V5); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	frame, err = p.Append(nil, V311)
+	if got, _ := outcome(frame, V311); err != nil || got != `PUBLISH qos0 "t"="x"` {
+		t.Errorf("before v5: got %s, %v", got, err)
+	}
+}
+
+// TestLongPackets holds the lengths around which the fixed header grows.
+func TestLongPackets(t *testing.T) {
+	for _, n := range []int{127, 128, 16383, 16384, 2097151, 2097152} {
+		p := &Publish{TopicName: []byte("t"), Payload: make([]byte, n-3)}
+		frame, err := p.Append(nil, V311)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, size, err := decodeFrame(frame, V311)
+		if err != nil || size != len(frame) || size != n+1+varintSize(n) || len(q.(*Publish).Payload) != n-3 {
+			t.Errorf("%d bytes: decoded %d of %d, %v", n, size, len(frame), err)
+		}
 	}
 }

@@ -124,7 +124,7 @@ func heap() int64 {
 
 // TestMemory prints and bounds what a Store takes per message beyond the message itself.
 func TestMemory(t *testing.T) {
-	const count = 200_000
+	const count = 100_000
 	for _, c := range []struct {
 		shape    string
 		topic    func(i int) string

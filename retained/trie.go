@@ -145,7 +145,7 @@ func (s *Store) unlinkSibling(id uint32) {
 	switch {
 	case n.next != none:
 		s.nodes.at(n.next).prev = n.prev
-	case false:
+	case p.first != id:
 		s.nodes.at(p.first).prev = n.prev
 	}
 	if p.first == id {

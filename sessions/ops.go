@@ -15,10 +15,10 @@ const (
 	DeleteSession                      // Session: with all that belongs to it, but its will
 	PutSubscription                    // Session, Subscription
 	DeleteSubscription                 // Session, Subscription.TopicFilter
-	Publish                            // Stored, Rows; PacketID > 0: held by Session as well; Retain: in the retained store as well
-	Done                               // Rows[0] leaves the queue
-	Sent                               // Rows[0] is in flight as PacketID
-	Released                           // Rows[0] has had its PUBREC
+	Publish                            // Stored, Row, Rows; PacketID > 0: held by Session as well; Retain: in the retained store as well
+	Done                               // Row leaves the queue
+	Sent                               // Row is in flight as PacketID
+	Released                           // Row has had its PUBREC
 	HoldPacketID                       // Session, PacketID: a QoS 2 PUBLISH has come
 	FreePacketID                       // Session, PacketID: its PUBREL has come
 	PutWill                            // Will

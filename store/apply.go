@@ -63,6 +63,9 @@ func (d *database) publish(op *sessions.Op) error {
 			d.rows = append(d.rows, row)
 		}
 	}
+	if op.Row != nil && !op.Row.Gone.Load() {
+		d.rows = append(d.rows, op.Row)
+	}
 	if len(d.rows) > 0 {
 		if err := d.ensureMessage(op.Stored, len(d.rows)); err != nil {
 			return err

@@ -79,6 +79,10 @@ func (s *SQLite) commit() {
 
 // take closes the open batch and opens the next one.
 func (s *SQLite) take() (ops []sessions.Op, ticket uint64) {
+	if s.gate != nil {
+		s.gate.Lock()
+		defer s.gate.Unlock()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ops, ticket = s.open, s.ticket

@@ -15,7 +15,7 @@ import (
 type tested interface {
 	Load(Loader) error
 	LastSession() uint64
-	Start(func(ticket uint64, err error))
+	Start(sync.Locker, func(ticket uint64, err error))
 	Append(sessions.Op) uint64
 	Kick()
 	Durable() uint64
@@ -41,7 +41,7 @@ type fatal interface {
 
 func (h *harness) start() *harness {
 	h.commits, h.errs = make(chan uint64, 10000), make(chan error, 10)
-	h.Start(func(ticket uint64, err error) {
+	h.Start(nil, func(ticket uint64, err error) {
 		if err != nil {
 			h.errs <- err
 		}

@@ -76,7 +76,7 @@ func (m *Memory) LastSession() uint64 {
 }
 
 // Start is as in SQLite, but that onCommit is called by Commit, Fail and Close.
-func (m *Memory) Start(onCommit func(ticket uint64, err error)) {
+func (m *Memory) Start(_ sync.Locker, onCommit func(ticket uint64, err error)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.onCommit = onCommit
@@ -215,7 +215,11 @@ func (d *disk) apply(op *sessions.Op) {
 }
 
 func (d *disk) publish(op *sessions.Op) {
-	for _, row := range op.Rows {
+	rows := op.Rows
+	if op.Row != nil {
+		rows = append(slices.Clip(rows), op.Row)
+	}
+	for _, row := range rows {
 		if row.Gone.Load() {
 			continue
 		}

@@ -26,6 +26,7 @@ type SQLite struct {
 	// db belongs to whoever opens and loads, then to the committer, then to Close.
 	db *database
 
+	gate     sync.Locker                    // set by Start; may be nil
 	onCommit func(ticket uint64, err error) // set by Start
 	wake     chan struct{}                  // one place: the open batch, or closing, has changed
 	done     chan struct{}                  // closed when the committer has ended
@@ -66,13 +67,16 @@ func (s *SQLite) Load(l Loader) error { return s.db.load(l) }
 // Start starts the committer. It calls onCommit, one call at a time, after each batch with its number; when a
 // batch fails, once with the error, and then never again. The number is then that of the first batch that will not
 // become durable.
-func (s *SQLite) Start(onCommit func(ticket uint64, err error)) {
+//
+// gate, where it is not nil, is held while the committer takes the open batch: what a turn of the broker appends
+// under it is in one transaction.
+func (s *SQLite) Start(gate sync.Locker, onCommit func(ticket uint64, err error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.started || s.closing {
 		return
 	}
-	s.started, s.onCommit = true, onCommit
+	s.started, s.gate, s.onCommit = true, gate, onCommit
 	s.goroutine(s.run)
 }
 

@@ -50,7 +50,10 @@ type tlsMaterial struct {
 // LoadTLS reads the files.
 func LoadTLS(files TLSFiles) (*ReloadableTLS, error) {
 	r := &ReloadableTLS{files: files}
-	return r, r.Reload()
+	if err := r.Reload(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Reload reads the files again. New handshakes use what they hold now, connections stay as they

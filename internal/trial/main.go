@@ -13,8 +13,10 @@ import (
 
 	"nightjar/auth"
 	"nightjar/broker"
+	"nightjar/store"
 	"nightjar/transports"
 )
+
 
 func main() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
@@ -23,7 +25,17 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	b, err := broker.New(broker.DefaultConfig(), a, nil, map[string]broker.Listener{"tcp": {AllowAnonymous: true}}, clock, log)
+	var st *store.SQLite
+	var bst broker.Store
+	if dir := os.Getenv("DATA"); dir != "" {
+		c := store.DefaultConfig()
+		c.Dir, c.Log = dir, log
+		if st, err = store.Open(c); err != nil {
+			panic(err)
+		}
+		bst = st
+	}
+	b, err := broker.New(broker.DefaultConfig(), a, bst, map[string]broker.Listener{"tcp": {AllowAnonymous: true}}, clock, log)
 	if err != nil {
 		panic(err)
 	}
@@ -32,6 +44,12 @@ func main() {
 		panic(err)
 	}
 	b.Attach(s)
+	if st != nil {
+		if err := st.Load(b.Restore(st.LastSession())); err != nil {
+			panic(err)
+		}
+		st.Start(b.Gate(), b.Durable)
+	}
 	if _, err := s.Listen(transports.ListenerConfig{Name: "tcp", Network: "tcp", Address: os.Args[1]}); err != nil {
 		panic(err)
 	}

@@ -156,9 +156,12 @@ func TestSessionKeepsTheRest(t *testing.T) {
 	m := broker(t)
 	each(t, func(t *testing.T, version, topic string) {
 		for _, qos := range []string{"1", "2"} {
-			sub := []string{"sub", "-p", m.tcp, "-V", version, "-i", "keep" + version + qos, "-c", "-t", topic, "-q", qos}
+			at := []string{"-p", m.tcp, "-V", version, "-q", qos, "-t", topic + qos}
+			sub := append([]string{"sub", "-i", "keep-" + version + "-" + qos}, at...)
+			run(t, 0, append(sub, "-E")...) // ends what an earlier run may have left
+			sub = append(sub, "-c")
 			run(t, 0, append(sub, "-E")...)
-			start(t, strings.NewReader("1\n2\n3\n4\n"), "pub", "-p", m.tcp, "-V", version, "-t", topic, "-q", qos, "-l").ends(0)
+			start(t, strings.NewReader("1\n2\n3\n4\n"), append([]string{"pub", "-l"}, at...)...).ends(0)
 			var got []string
 			for range 4 {
 				out, _ := run(t, 0, append(sub, "-C", "1", "-W", "10")...)
@@ -234,7 +237,12 @@ func TestWill(t *testing.T) {
 	m := broker(t)
 	each(t, func(t *testing.T, version, topic string) {
 		server := []string{"-p", m.tcp, "-V", version}
-		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-F", "%p %q", "-C", "1")...)
+		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-F", "%p %q%C", "-C", "1")...)
+		want := "it died 1\n"
+		if version == "5" {
+			server = append(server, "-D", "will", "content-type", "/obituary")
+			want = "it died 1/obituary\n"
+		}
 		victim, errs := process(t, append([]string{
 			"sub", "-d", "-t", topic + "/nothing", "--will-topic", topic, "--will-payload", "it died", "--will-qos", "1", "--will-retain",
 		}, server...)...)
@@ -243,12 +251,20 @@ func TestWill(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = victim.Wait()
-		if got, _ := watcher.ends(0); got != "it died 1\n" {
+		if got, _ := watcher.ends(0); got != want {
 			t.Errorf("got %q", got)
 		}
 		if got, _ := run(t, 0, append([]string{"sub", "-t", topic, "-F", "%r", "-C", "1"}, server...)...); got != "1\n" {
 			t.Errorf("retained: got %q", got)
 		}
+	})
+}
+
+func TestKeepAlive(t *testing.T) {
+	m := broker(t)
+	each(t, func(t *testing.T, version, topic string) {
+		t.Parallel() // a second each
+		subscribed(t, "-p", m.tcp, "-V", version, "-t", topic, "-k", "1").err.await(t, "received PINGRESP")
 	})
 }
 

@@ -56,6 +56,8 @@ func (f *connectionFlags) register(groups *flagGroups) {
 	set.StringVarP(&f.url, "url", "L", "", "server as a `URL`: mqtt|mqtts|tcp|tls://[user[:password]@]host[:port][/topic], ws|wss://host[:port]/path, unix:///socket")
 	set.StringVar(&f.unix, "unix", "", "`path` of a Unix socket to connect to")
 	set.StringVarP(&f.bind, "bind", "A", "", "local `address` to connect from")
+	set.Bool("nodelay", true, "")
+	_ = set.MarkHidden("nodelay") // mosquitto's flag; connections of Go never delay
 	set.StringVarP(&f.version, "protocol-version", "V", "311", "MQTT `version`: 31, 311 or 5, also mqttv31, mqttv311, mqttv5; -D and -x imply 5")
 	set.DurationVar(&f.answerTimeout, "answer-timeout", 30*time.Second, "longest wait for any answer of the server")
 
@@ -64,7 +66,7 @@ func (f *connectionFlags) register(groups *flagGroups) {
 	set.StringVarP(&f.idPrefix, "id-prefix", "I", "", "make the client identifier of this `prefix` and the process id")
 	set.StringVarP(&f.username, "username", "u", "", "user `name`")
 	set.StringVarP(&f.password, "pw", "P", "", "`password`; every user of this machine can see it in the process list, so prefer --password-file or NIGHTJAR_PASSWORD")
-	set.StringVar(&f.passwordFile, "password-file", "", "read the password from the first line of this `file`")
+	set.StringVar(&f.passwordFile, "password-file", "", "read the password from the first line of this `file`; without it, and with a user name, NIGHTJAR_PASSWORD is used")
 	set.BoolVarP(&f.persistent, "disable-clean-session", "c", false, "keep the session after the client leaves, and take up an existing one; needs -i")
 	set.StringVarP(&f.sessionExpiry, "session-expiry-interval", "x", "", "`seconds` that the session outlives the connection (MQTT 5); -1 for ever (default -1 with -c, else 0)")
 	set.Uint16VarP(&f.keepAliveSeconds, "keepalive", "k", 60, "keep alive in `seconds`; 0 for none")

@@ -43,7 +43,7 @@ func (p *publisher) run(ctx context.Context, next payloads) error {
 func (p *publisher) send(ctx context.Context, next payloads) error {
 	for {
 		payload, more, err := next(ctx)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, errNoMore) {
 			return nil
 		}
 		if err != nil {
@@ -102,7 +102,10 @@ func (p *publisher) answerWithin(ctx context.Context) (context.Context, context.
 	return context.WithTimeoutCause(ctx, p.answerTimeout, fmt.Errorf("the server did not acknowledge within %v", p.answerTimeout))
 }
 
-// payloads returns one payload after the other, and io.EOF after the last. It waits no longer than the context.
+// errNoMore says that everything has been sent. It is not io.EOF, which a lost connection may be as well.
+var errNoMore = errors.New("nothing left to send")
+
+// payloads returns one payload after the other, and errNoMore after the last. It waits no longer than the context.
 // More says that another one is at hand already.
 type payloads func(ctx context.Context) (payload []byte, more bool, err error)
 
@@ -110,7 +113,7 @@ type payloads func(ctx context.Context) (payload []byte, more bool, err error)
 func repeated(payload []byte, times uint32) payloads {
 	return func(context.Context) ([]byte, bool, error) {
 		if times == 0 {
-			return nil, false, io.EOF
+			return nil, false, errNoMore
 		}
 		times--
 		return payload, times > 0, nil
@@ -150,8 +153,13 @@ func readLines(ctx context.Context, in io.Reader, read chan<- line) {
 	reader := bufio.NewReaderSize(in, lineBufferBytes)
 	for {
 		text, err := reader.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(text) > 0 {
+		switch {
+		case errors.Is(err, io.EOF) && len(text) > 0:
 			err = nil // a last line without an end; the next read says io.EOF again
+		case errors.Is(err, io.EOF):
+			err = errNoMore
+		case err != nil:
+			err = fmt.Errorf("read message: %w", err)
 		}
 		select {
 		case read <- line{bytes.TrimSuffix(text, []byte("\n")), reader.Buffered() > 0, err}:

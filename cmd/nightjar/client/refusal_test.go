@@ -168,6 +168,20 @@ func TestPartlyRefused(t *testing.T) {
 	}
 }
 
+// A server that asks for more gets the authentication data once more, and the reply decides.
+func TestAuthenticationMethod(t *testing.T) {
+	server := serve(t, func(p *peer) {
+		p.write(&packets5.Auth{ReasonCode: 0x18, Properties: &packets5.Properties{AuthMethod: "M"}})
+		if body := string(p.expect(packets.AUTH)); !strings.Contains(body, "token") {
+			t.Errorf("AUTH holds %q", body)
+		}
+		p.write(&packets5.Connack{Properties: &packets5.Properties{AuthMethod: "M"}})
+		p.drain()
+	})
+	args := []string{"pub", "-t", "a", "-m", "x", "-D", "connect", "authentication-method", "M", "-D", "connect", "authentication-data", "token"}
+	run(t, 0, append(args, server...)...)
+}
+
 // A server may shorten topics with aliases once the client has allowed it.
 func TestIncomingTopicAlias(t *testing.T) {
 	server := serve(t, func(p *peer) {
@@ -217,6 +231,23 @@ func TestWebSocketRefused(t *testing.T) {
 	defer server.Close()
 	_, stderr := run(t, exitFailure, "pub", "--url", "ws"+strings.TrimPrefix(server.URL, "http")+"/wrong", "-t", "a", "-m", "x")
 	contains(t, stderr, "/wrong", "404 Not Found")
+}
+
+// An interrupt waits for what was sent, and says that there was more.
+func TestInterruptedWhileWaitingForALine(t *testing.T) {
+	m := broker(t)
+	each(t, func(t *testing.T, version, topic string) {
+		stdin, writer := io.Pipe()
+		defer writer.Close()
+		p := start(t, stdin, "pub", "-d", "-p", m.tcp, "-V", version, "-t", topic, "-l", "-q", "1")
+		if _, err := io.WriteString(writer, "one\n"); err != nil {
+			t.Fatal(err)
+		}
+		p.err.await(t, "received PUBACK")
+		p.cancel()
+		_, stderr := p.ends(exitFailure)
+		contains(t, stderr, "interrupted before everything was sent", "sending DISCONNECT")
+	})
 }
 
 // Standard input that never ends does not keep a publisher that has lost its connection.

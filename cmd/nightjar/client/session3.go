@@ -12,7 +12,6 @@ import (
 	"nightjar/packets"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	packets3 "github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // disconnectMilliseconds is how long MQTT 3 may take to send DISCONNECT and stop its goroutines.
@@ -27,18 +26,49 @@ type session3 struct {
 // connect3 connects over an open network connection, which it owns from then on.
 func connect3(ctx context.Context, s *settings, conn net.Conn, r receiver) (session, error) {
 	opened := &session3{loss: newLoss()}
-	opened.client = mqtt.NewClient(options3(s, conn, r, opened.loss))
-	token := opened.client.Connect().(*mqtt.ConnectToken)
+	recorder := &connackRecorder{Conn: conn}
+	opened.client = mqtt.NewClient(options3(s, recorder, r, opened.loss))
+	token := opened.client.Connect()
 	err := opened.wait(ctx, token)
-	switch code := token.ReturnCode(); {
-	case code != packets3.Accepted && code != packets3.ErrNetworkError:
-		return nil, &refusal{what: "connection refused", code: packets.ReasonCode(code), version: s.version}
+	switch {
+	case ctx.Err() != nil:
+		return nil, err
+	case recorder.returnCode() != packets.Success:
+		if err == nil {
+			opened.disconnect() // the library believes that it is connected
+		}
+		return nil, &refusal{what: "connection refused", code: recorder.returnCode(), version: s.version}
 	case errors.Is(err, io.EOF):
 		return nil, errNoConnack
 	case err != nil:
 		return nil, err
 	}
 	return opened, nil
+}
+
+// connackRecorder keeps the return code of CONNACK: the library takes one that it does not know for success.
+type connackRecorder struct {
+	net.Conn
+	head []byte // at least the CONNACK, once it has come
+}
+
+// connackBytes is the size of every CONNACK before MQTT 5; the return code is its last byte.
+const connackBytes = 4
+
+func (c *connackRecorder) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if len(c.head) < connackBytes {
+		c.head = append(c.head, p[:n]...)
+	}
+	return n, err
+}
+
+// returnCode may be called once the library has read CONNACK, or given up.
+func (c *connackRecorder) returnCode() packets.ReasonCode {
+	if len(c.head) < connackBytes {
+		return packets.Success
+	}
+	return packets.ReasonCode(c.head[connackBytes-1])
 }
 
 // options3 turns the library's own dialling, reconnecting and acknowledging off.
@@ -52,7 +82,7 @@ func options3(s *settings, conn net.Conn, r receiver, l *loss) *mqtt.ClientOptio
 		SetPassword(string(s.password)).
 		SetCleanSession(s.cleanStart).
 		SetKeepAlive(time.Duration(s.keepAliveSeconds) * time.Second).
-		SetConnectTimeout(s.answerTimeout).
+		SetConnectTimeout(2 * s.answerTimeout). // the context ends first, and knows why
 		SetAutoReconnect(false).
 		SetOrderMatters(true).
 		SetAutoAckDisabled(true).

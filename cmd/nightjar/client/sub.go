@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -123,7 +124,7 @@ var errTimedOut = errors.New("timed out")
 
 // check holds what goes together.
 func (f *subscribeFlags) check() error {
-	for _, filter := range append(append(f.filters, f.filteredOut...), f.unsubscribe...) {
+	for _, filter := range slices.Concat(f.filters, f.filteredOut, f.unsubscribe) {
 		if err := checkFilter(filter); err != nil {
 			return err
 		}
@@ -154,9 +155,9 @@ func (f *subscribeFlags) printer(cmd *cobra.Command) (*printer, error) {
 	case f.set("format"):
 		text = f.format
 	}
-	if !f.noEOL {
-		text += `\n`
-	}
 	parsed, err := parseFormat(text)
+	if !f.noEOL {
+		parsed = append(parsed, piece{literal: "\n"})
+	}
 	return &printer{out: out, render: render{format: parsed, pretty: f.pretty}}, err
 }

@@ -21,8 +21,8 @@ func newTracedConn(conn net.Conn, out io.Writer, clientID string) *tracedConn {
 	mu := new(sync.Mutex)
 	return &tracedConn{
 		Conn:     conn,
-		sent:     tracer{mu: mu, out: out, who: clientID + " sending"},
-		received: tracer{mu: mu, out: out, who: clientID + " received"},
+		sent:     tracer{mu: mu, out: out, who: "Client " + clientID + " sending"},
+		received: tracer{mu: mu, out: out, who: "Client " + clientID + " received"},
 	}
 }
 

@@ -8,7 +8,8 @@ import (
 // Every fault of the command line ends with status 2 before anything is sent, and says what to do.
 func TestUsageErrors(t *testing.T) {
 	tests := []struct{ args, want string }{
-		{"pub", "one of -m, -f, -s, -l and -n"},
+		{"pub", "where to publish"},
+		{"pub -t b", "one of -m, -f, -s, -l and -n"},
 		{"pub -m x", "where to publish with -t"},
 		{"pub -t a", "one of -m, -f, -s, -l and -n"},
 		{"pub -t a -m x -n", "one of -m, -f, -s, -l and -n"},
