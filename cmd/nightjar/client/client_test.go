@@ -237,11 +237,16 @@ func TestWill(t *testing.T) {
 	m := broker(t)
 	each(t, func(t *testing.T, version, topic string) {
 		server := []string{"-p", m.tcp, "-V", version}
-		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-F", "%p %q%C", "-C", "1")...)
+		format := "%p %q"
+		if version == "5" {
+			format = "%p %q%C %R %D %F %E %P"
+		}
+		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-F", format, "-C", "1")...)
 		want := "it died 1\n"
 		if version == "5" {
-			server = append(server, "-D", "will", "content-type", "/obituary")
-			want = "it died 1/obituary\n"
+			server = append(server, "-D", "will", "content-type", "/obituary", "-D", "will", "response-topic", "re", "-D", "will", "correlation-data", "co",
+				"-D", "will", "payload-format-indicator", "1", "-D", "will", "message-expiry-interval", "60", "-D", "will", "user-property", "k", "v")
+			want = "it died 1/obituary re co 1 60 k:v\n"
 		}
 		victim, errs := process(t, append([]string{
 			"sub", "-d", "-t", topic + "/nothing", "--will-topic", topic, "--will-payload", "it died", "--will-qos", "1", "--will-retain",

@@ -42,7 +42,7 @@ type acknowledger struct {
 func connect5(ctx context.Context, s *settings, conn net.Conn, r receiver) (session, error) {
 	opened := &session5{
 		loss:       newLoss(),
-		conn:       packets5.NewThreadSafeConn(conn),
+		conn:       packets5.NewThreadSafeConn(withWill(conn, s.will)),
 		state:      &acknowledger{State: state.NewInMemory(), receiver: r, aliases: map[uint16]string{}},
 		properties: s.properties,
 	}
@@ -109,12 +109,7 @@ func connectPacket5(s *settings) *paho.Connect {
 		c.WillMessage = &paho.WillMessage{Topic: w.topic, Payload: w.payload, QoS: w.qos, Retain: w.retain}
 		c.WillProperties = &paho.WillProperties{
 			WillDelayInterval: w.properties.willDelay,
-			PayloadFormat:     w.properties.payloadFormat,
-			MessageExpiry:     w.properties.messageExpiry,
-			ContentType:       w.properties.contentType,
-			ResponseTopic:     w.properties.responseTopic,
-			CorrelationData:   w.properties.correlationData,
-			User:              w.properties.user,
+			User:              w.properties.user, // withWill adds the others
 		}
 	}
 	return c

@@ -14,26 +14,30 @@ import (
 // it shows what was really sent, whichever library sent it.
 type tracedConn struct {
 	net.Conn
+	mu             sync.Mutex // guards the tracers and their output: MQTT 3 writes PINGREQ beside other packets
 	sent, received tracer
 }
 
 func newTracedConn(conn net.Conn, out io.Writer, clientID string) *tracedConn {
-	mu := new(sync.Mutex)
 	return &tracedConn{
 		Conn:     conn,
-		sent:     tracer{mu: mu, out: out, who: "Client " + clientID + " sending"},
-		received: tracer{mu: mu, out: out, who: "Client " + clientID + " received"},
+		sent:     tracer{out: out, who: "Client " + clientID + " sending"},
+		received: tracer{out: out, who: "Client " + clientID + " received"},
 	}
 }
 
 func (c *tracedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.received.feed(p[:n])
 	return n, err
 }
 
 func (c *tracedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.sent.feed(p[:n])
 	return n, err
 }
@@ -43,7 +47,6 @@ const traceBytesMax = 256
 
 // tracer follows one direction of a stream. It is used by one goroutine at a time.
 type tracer struct {
-	mu     *sync.Mutex // guards out
 	out    io.Writer
 	who    string
 	header []byte // Fixed Header of the packet in progress
@@ -69,9 +72,7 @@ func (t *tracer) feed(p []byte) {
 			t.length, t.rest = int(length), int(length)
 		}
 		if t.rest == 0 {
-			t.mu.Lock()
 			fmt.Fprintf(t.out, "%s %s\n", t.who, describe(t.header[0], t.length, t.body))
-			t.mu.Unlock()
 			t.header, t.body = t.header[:0], t.body[:0]
 		}
 	}

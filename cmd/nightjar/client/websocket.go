@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -11,7 +12,8 @@ import (
 // webSocketConn is a WebSocket as a stream of bytes: a packet may span frames, and a frame hold several packets.
 type webSocketConn struct {
 	*websocket.Conn
-	frame io.Reader // the frame being read; nil between frames
+	frame io.Reader  // the frame being read; nil between frames
+	write sync.Mutex // held while a frame is written
 }
 
 // closeWait is how long the goodbye of a WebSocket may take to be written.
@@ -40,8 +42,10 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 	}
 }
 
-// Write is called by one goroutine at a time.
+// Write sends a frame. MQTT 3 writes PINGREQ beside other packets, which gorilla itself does not allow.
 func (c *webSocketConn) Write(p []byte) (int, error) {
+	c.write.Lock()
+	defer c.write.Unlock()
 	if err := c.WriteMessage(websocket.BinaryMessage, p); err != nil {
 		return 0, err
 	}
