@@ -33,19 +33,20 @@ func (a *addressCounts) add(c *client, most int) bool {
 		a.counts[addr] = n
 	}
 	n.n++
-	c.address = n
+	c.more().address = n
 	return n.n <= most
 }
 
 // remove takes a connection out of the count.
 func (a *addressCounts) remove(c *client) {
-	if c.address == nil {
+	if c.rare == nil || c.rare.address == nil {
 		return
 	}
+	n := c.rare.address
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c.address.n--; c.address.n == 0 {
-		delete(a.counts, c.address.addr)
+	if n.n--; n.n == 0 {
+		delete(a.counts, n.addr)
 	}
-	c.address = nil
+	c.rare.address = nil
 }

@@ -29,10 +29,11 @@ func (c *client) resolve(w *worker, in *packets.Publish) ([]byte, error) {
 }
 
 func (c *client) inward() map[uint16]string {
-	if c.inAliases == nil {
-		c.inAliases = map[uint16]string{}
+	r := c.more()
+	if r.aliases == nil {
+		r.aliases = map[uint16]string{}
 	}
-	return c.inAliases
+	return r.aliases
 }
 
 // outward replaces the topic of a PUBLISH by an alias, where the client allows aliases: a known one, or one

@@ -36,20 +36,30 @@ type client struct {
 	keepAlive uint16 // seconds, as it is enforced; 0: none
 	window    uint16 // messages in flight to the client; fixed by CONNECT
 
-	maxPacket    uint32       // Maximum Packet Size of the client; fixed by CONNECT
-	unacked      atomic.Int32 // QoS 1 and 2 messages from the client that it has no answer to
-	wantsSafe    atomic.Bool  // safe is to be called when output was released
-	lastSeen     packets.Instant
-	slowSince    packets.Instant // since when the outbox is over its limit; 0: it is not
-	ticket       uint64          // what stateConnecting waits for
-	allowed      *route          // the last topic that the client was allowed to publish to
-	allowedEpoch uint64
-	inAliases    map[uint16]string // Topic Aliases of the client; nil: none
+	maxPacket uint32       // Maximum Packet Size of the client; fixed by CONNECT
+	unacked   atomic.Int32 // QoS 1 and 2 messages from the client that it has no answer to
+	wantsSafe atomic.Bool  // safe is to be called when output was released
+	lastSeen  packets.Instant
+	allowed   *route // the last topic that the client was allowed to publish to
 
-	aliases *aliases      // nil: none in use. inward: owner; outward: guarded by the outbox
-	pending *pending      // guarded by the outbox
-	opening *opening      // while it connects
-	address *addressCount // nil: not counted
+	aliases *aliases // nil: none in use. inward: owner; outward: guarded by the outbox
+	pending *pending // guarded by the outbox
+	opening *opening // while it connects
+	rare    *rare    // nil: nothing of it
+}
+
+// rare is what only some connections have.
+type rare struct {
+	slowSince packets.Instant   // since when the outbox is over its limit; 0: it is not
+	aliases   map[uint16]string // Topic Aliases of the client
+	address   *addressCount     // nil: not counted
+}
+
+func (c *client) more() *rare {
+	if c.rare == nil {
+		c.rare = &rare{}
+	}
+	return c.rare
 }
 
 // errClosed ends a connection without an answer.
@@ -254,7 +264,6 @@ func (c *client) Closed(t *transports.Turn, _ error) {
 func (c *client) Drained(t *transports.Turn) {
 	w := c.b.worker(t)
 	if c.state == stateReady {
-		c.slowSince = 0
 		c.pump(w)
 	}
 }
@@ -304,13 +313,15 @@ func (c *client) nextDeadline(w *worker) int64 {
 // tooSlow tells whether the outbox has not been empty for too long.
 func (c *client) tooSlow(w *worker) bool {
 	if c.conn.Buffered() < w.b.cfg.Limits.OutboxBytes/2 {
-		c.slowSince = 0
+		if c.rare != nil {
+			c.rare.slowSince = 0
+		}
 		return false
 	}
-	if c.slowSince == 0 {
-		c.slowSince = w.now
+	if c.more().slowSince == 0 {
+		c.rare.slowSince = w.now
 	}
-	return w.now-c.slowSince >= packets.Instant(w.b.cfg.Limits.SlowTimeout.Milliseconds())
+	return w.now-c.rare.slowSince >= packets.Instant(w.b.cfg.Limits.SlowTimeout.Milliseconds())
 }
 
 // leave takes the client off its session. With discardWill the will is not published.

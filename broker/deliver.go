@@ -94,7 +94,7 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.Durable() && !s.ended {
+		if s.Durable() && !s.Ended {
 			return rankOffline
 		}
 		return 0
@@ -193,8 +193,8 @@ func (w *worker) give0Own(c *client, retain bool, ids []uint32) {
 func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint32) {
 	p := &w.pub
 	c := s.client.Load()
-	durable := s.Durable() && !s.ended
-	if s.ended || c == nil && !durable {
+	durable := s.Durable() && !s.Ended
+	if s.Ended || c == nil && !durable {
 		return
 	}
 	p.reached++

@@ -71,7 +71,7 @@ func (w *worker) acknowledgeLocked(s *session, c *client, a *packets.Ack) (ok, k
 
 // answerPubrec sends PUBREL [v5 MQTT-4.3.3-4].
 func (c *client) answerPubrec(w *worker, ticket uint64, id uint16, code packets.ReasonCode) {
-	c.ack(w, ticket, 0, packets.Ack{Type: packets.PUBREL, PacketID: id, ReasonCode: code})
+	c.ack(w, ticket, 0, answer{packets.PUBREL, id, code, ""})
 }
 
 // handlePubrel ends a QoS 2 message from the client [v5 MQTT-4.3.3-11]. The identifier is free for a new
@@ -90,5 +90,5 @@ func (c *client) handlePubrel(w *worker, a *packets.Ack) {
 		code, credit = packets.PacketIdentifierNotFound, 0
 		w.count[countUnknownAcks]++
 	}
-	c.ack(w, ticket, credit, packets.Ack{Type: packets.PUBCOMP, PacketID: a.PacketID, ReasonCode: code})
+	c.ack(w, ticket, credit, answer{packets.PUBCOMP, a.PacketID, code, ""})
 }

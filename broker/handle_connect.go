@@ -24,6 +24,7 @@ type opening struct {
 	keepAlive bool   // the broker sets another Keep Alive
 	wantInfo  bool   // Request Response Information 1
 	identity  *auth.Identity
+	ticket    uint64 // of the store: CONNACK waits for it
 }
 
 // authenticateTimeout bounds an authentication that does not answer at once.
@@ -197,7 +198,7 @@ func (c *client) accept(w *worker, p *packets.Connect, id *auth.Identity) error 
 		return err
 	}
 	o.body = nil
-	if w.durable(c.ticket) {
+	if w.durable(c.opening.ticket) {
 		c.connected(w)
 		return nil
 	}
@@ -207,12 +208,12 @@ func (c *client) accept(w *worker, p *packets.Connect, id *auth.Identity) error 
 	return nil
 }
 
-// waitFor has safe called when the store has got to c.ticket.
+// waitFor has safe called when the store has got to c.opening.ticket.
 func (c *client) waitFor(w *worker) {
 	c.wantsSafe.Store(true)
 	out, ok := c.conn.Begin(w.turn)
 	if ok {
-		c.waitLocked(w, c.ticket, 0, nil)
+		c.waitLocked(w, c.opening.ticket, 0, nil)
 		c.conn.End(w.turn, out)
 	}
 }

@@ -42,7 +42,7 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 	}
 	code, ticket := c.route(w, r, in)
 	if in.QoS == 1 {
-		c.ack(w, ticket, 1, packets.Ack{Type: packets.PUBACK, PacketID: in.PacketID, ReasonCode: code})
+		c.ack(w, ticket, 1, answer{packets.PUBACK, in.PacketID, code, ""})
 	}
 	return nil
 }
@@ -93,13 +93,13 @@ func acceptableName(name []byte) bool {
 
 // mayPublish tells with which Reason Code a message is refused, if it is.
 func (c *client) mayPublish(w *worker, r *route, in *packets.Publish) (packets.ReasonCode, string) {
-	if c.allowed != r || c.allowedEpoch != r.epoch {
+	if c.allowed != r {
 		if !w.authorize(c.session, auth.ActionPublish, r.topic) {
 			w.b.log.denied(c.session.identity(), auth.ActionPublish, r.topic)
 			w.drop(dropNotAuthorized, c.session.ClientID, r.topic)
 			return packets.NotAuthorized, "not authorized to publish to this topic"
 		}
-		c.allowed, c.allowedEpoch = r, r.epoch
+		c.allowed = r
 	}
 	if in.PayloadFormatIndicator == 1 && w.b.cfg.CheckPayloadFormat && !utf8.Valid(in.Payload) {
 		return packets.PayloadFormatInvalid, "payload is not the utf-8 that payload format indicator 1 promises"
@@ -115,16 +115,12 @@ func (c *client) deny(w *worker, in *packets.Publish, code packets.ReasonCode, r
 		}
 		code = packets.Success // [v3.1.1 MQTT-3.3.5-2]: acknowledged and dropped, or closed
 	}
-	a := packets.Ack{Type: packets.PUBACK, PacketID: in.PacketID, ReasonCode: code}
-	if reason != "" && code != packets.Success {
-		a.Properties.ReasonString = []byte(reason)
-		a.Properties.Present.Add(packets.PropReasonString)
-	}
+	a := answer{packets.PUBACK, in.PacketID, code, reason}
 	switch in.QoS {
 	case 1:
 		c.ack(w, 0, 1, a)
 	case 2:
-		a.Type = packets.PUBREC
+		a.kind = packets.PUBREC
 		credit := int32(1)
 		if code == packets.Success {
 			c.hold(w, in.PacketID)
@@ -175,7 +171,7 @@ func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
 		c.session.mu.Unlock()
 		credit = 1
 	}
-	c.ack(w, ticket, credit, packets.Ack{Type: packets.PUBREC, PacketID: in.PacketID, ReasonCode: code})
+	c.ack(w, ticket, credit, answer{packets.PUBREC, in.PacketID, code, ""})
 	return nil
 }
 

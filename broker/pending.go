@@ -92,7 +92,7 @@ func (c *client) safe(w *worker) {
 	c.wantsSafe.Store(false)
 	switch c.state {
 	case stateConnecting:
-		if w.durable(c.ticket) {
+		if w.durable(c.opening.ticket) {
 			c.connected(w)
 		}
 	case stateReady:
@@ -104,12 +104,25 @@ func (c *client) safe(w *worker) {
 	}
 }
 
-// ack answers a PUBLISH or PUBREL in the form that fits the version.
-func (c *client) ack(w *worker, ticket uint64, credit int32, a packets.Ack) {
-	var scratch [64]byte
-	if c.version < packets.V5 || a.ReasonCode == packets.Success {
-		c.reply(w, ticket, credit, packets.AppendAck(scratch[:0], a.Type, a.PacketID))
+// answer is a PUBACK, PUBREC, PUBREL or PUBCOMP.
+type answer struct {
+	kind   packets.Type
+	id     uint16
+	code   packets.ReasonCode
+	reason string
+}
+
+// ack answers a PUBLISH, PUBREC or PUBREL in the form that fits the version.
+func (c *client) ack(w *worker, ticket uint64, credit int32, a answer) {
+	if c.version < packets.V5 || a.code == packets.Success {
+		var short [4]byte
+		c.reply(w, ticket, credit, packets.AppendAck(short[:0], a.kind, a.id))
 		return
 	}
-	c.reply(w, ticket, credit, c.encode(scratch[:0], &a, &a.Properties))
+	p := packets.Ack{Type: a.kind, PacketID: a.id, ReasonCode: a.code}
+	if a.reason != "" {
+		p.Properties.ReasonString = []byte(a.reason)
+		p.Properties.Present.Add(packets.PropReasonString)
+	}
+	c.reply(w, ticket, credit, c.encode(nil, &p, &p.Properties))
 }

@@ -86,8 +86,8 @@ func (r *Restore) Will(will sessions.Will) error {
 	sh := r.b.registry.shard(will.ClientID)
 	s := sh.sessions[will.ClientID]
 	if s == nil {
-		s = &session{ended: true}
-		s.ClientID, s.UserName = will.ClientID, will.UserName
+		s = &session{}
+		s.ClientID, s.UserName, s.Ended = will.ClientID, will.UserName, true
 		will.Due = r.now
 	}
 	if will.Due == 0 {

@@ -9,7 +9,8 @@ import (
 )
 
 // route is who receives what is published to one topic. Workers remember routes; one is good for
-// one generation of the subscription tree and one epoch of the access rules, and is then made anew.
+// one generation of the subscription tree, and is then made anew; with a new epoch of the access rules there is a new
+// route, so that who remembers one remembers what was allowed.
 type route struct {
 	topic      string
 	generation uint64
@@ -32,17 +33,18 @@ type receiver struct {
 // route returns the route of a topic: remembered, or made.
 func (w *worker) route(topic []byte) (*route, error) {
 	r := w.routes[string(topic)]
-	if r == nil {
+	epoch := w.b.auth.Epoch()
+	if r == nil || r.epoch != epoch {
 		if err := topics.CheckName(topic, w.b.topics); err != nil {
 			return nil, packets.Errorf(packets.TopicNameInvalid, "v5 MQTT-3.3.2-2", "%v", err)
 		}
 		if len(w.routes) >= routesMax {
 			clear(w.routes)
 		}
-		r = &route{topic: string(topic), generation: ^uint64(0)}
+		r = &route{topic: string(topic), generation: ^uint64(0), epoch: epoch}
 		w.routes[r.topic] = r
 	}
-	if r.generation != w.b.tree.Generation() || r.epoch != w.b.auth.Epoch() {
+	if r.generation != w.b.tree.Generation() {
 		w.refresh(r)
 	}
 	return r, nil
@@ -51,7 +53,7 @@ func (w *worker) route(topic []byte) (*route, error) {
 // refresh makes a route anew.
 func (w *worker) refresh(r *route) {
 	// Read before matching: a change that comes between makes the route stale at once.
-	r.generation, r.epoch = w.b.tree.Generation(), w.b.auth.Epoch()
+	r.generation = w.b.tree.Generation()
 	w.matches.Reset()
 	w.b.tree.Match(r.topic, &w.matches)
 	clear(r.receivers)

@@ -24,13 +24,11 @@ type session struct {
 	will   *sessions.Will // guarded by mu
 	// backlog is the retained messages that are still to be sent; guarded by mu.
 	backlog *backlog
-	admin   bool // fixed
-	ended   bool // no longer in the registry; guarded by mu
 }
 
 // identity is who the session's messages are authorized for.
 func (s *session) identity() auth.Identity {
-	return auth.Identity{UserName: s.UserName, ClientID: s.ClientID, Anonymous: s.UserName == "", Admin: s.admin}
+	return auth.Identity{UserName: s.UserName, ClientID: s.ClientID, Anonymous: s.UserName == "", Admin: s.Admin}
 }
 
 // shardsMax is the number of parts of the registry; a power of two.
@@ -62,7 +60,7 @@ func (r *registry) shard(clientID string) *shard {
 
 // open gives c the session of its Client Identifier: the one that is there, or a new one
 // [v5 MQTT-3.1.2-4] [v5 MQTT-3.1.2-5] [v5 MQTT-3.1.2-6]. A connection that has it loses it
-// [v5 MQTT-3.1.4-3]. c.ticket is what CONNACK has to wait for.
+// [v5 MQTT-3.1.4-3]. c.opening.ticket is what CONNACK has to wait for.
 func (w *worker) open(c *client, p *packets.Connect, id *auth.Identity) error {
 	clientID := c.clientID(p)
 	sh := w.b.registry.shard(clientID)
@@ -80,7 +78,7 @@ func (w *worker) open(c *client, p *packets.Connect, id *auth.Identity) error {
 		if resume {
 			c.opening.present = true
 		} else {
-			c.ticket = w.endLocked(sh, s)
+			c.opening.ticket = w.endLocked(sh, s)
 			s.mu.Unlock()
 			s = nil
 		}
@@ -91,8 +89,8 @@ func (w *worker) open(c *client, p *packets.Connect, id *auth.Identity) error {
 			w.publishWill(old)
 			return errSessions(w.b.cfg.Limits.Sessions)
 		}
-		s = &session{admin: id.Admin}
-		s.ClientID, s.UserName = clientID, id.UserName
+		s = &session{}
+		s.ClientID, s.UserName, s.Admin = clientID, id.UserName, id.Admin
 		s.mu.Lock()
 		sh.sessions[clientID] = s
 		w.b.registry.count.Add(1)
@@ -115,15 +113,15 @@ func (w *worker) attachLocked(s *session, c *client, p *packets.Connect) {
 		if s.ID == 0 {
 			s.ID = w.b.nextSession.Add(1)
 		}
-		c.ticket = w.commit(sessions.Op{Kind: sessions.PutSession, Session: s.ID, Record: s.Record()})
+		c.opening.ticket = w.commit(sessions.Op{Kind: sessions.PutSession, Session: s.ID, Record: s.Record()})
 	} else if s.ID != 0 {
 		// A session that was durable becomes one that ends with this connection.
-		c.ticket = w.commit(sessions.Op{Kind: sessions.DeleteSession, Session: s.ID})
+		c.opening.ticket = w.commit(sessions.Op{Kind: sessions.DeleteSession, Session: s.ID})
 		s.ID = 0
 	}
 	if p.HasWill {
 		s.will = newWill(s, &p.Will)
-		c.ticket = w.commit(sessions.Op{Kind: sessions.PutWill, Will: s.will})
+		c.opening.ticket = w.commit(sessions.Op{Kind: sessions.PutWill, Will: s.will})
 	}
 }
 
@@ -156,10 +154,10 @@ func (s *session) expired(now packets.Instant) bool {
 
 // endLocked ends a session for good: its state goes [v5 MQTT-4.1.0-2]. s and sh are locked.
 func (w *worker) endLocked(sh *shard, s *session) (ticket uint64) {
-	if s.ended {
+	if s.Ended {
 		return 0
 	}
-	s.ended = true
+	s.Ended = true
 	for _, sub := range s.Subscriptions() {
 		w.b.unsubscribe(s, sub.TopicFilter)
 	}

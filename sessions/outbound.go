@@ -71,39 +71,40 @@ type Limits struct {
 
 // Queued is the number of messages that wait, not counting those in flight.
 func (s *Session) Queued() int {
-	if s.out == nil {
-		return 0
+	if o := s.flow(); o != nil {
+		return len(o.queue) - o.head
 	}
-	return len(s.out.queue) - s.out.head
+	return 0
 }
 
 // QueuedBytes is what the waiting messages count for in the limits.
 func (s *Session) QueuedBytes() int {
-	if s.out == nil {
-		return 0
+	if o := s.flow(); o != nil {
+		return o.queueBytes
 	}
-	return s.out.queueBytes
+	return 0
 }
 
 // InFlight is the number of messages that the client has not acknowledged in full.
 func (s *Session) InFlight() int {
-	if s.out == nil {
-		return 0
+	if o := s.flow(); o != nil {
+		return o.inFlight
 	}
-	return s.out.inFlight
+	return 0
 }
 
 // CanSend tells whether a window of so many messages in flight has room
 // [v5 MQTT-3.3.4-9], [v5 MQTT-4.9.0-2].
 func (s *Session) CanSend(window int) bool {
-	o := s.out
+	o := s.flow()
 	return o == nil || o.unsent == 0 && o.inFlight < window && o.span < min(window*spanFactor, ids)
 }
 
 // NextSeq gives a place in the queue.
 func (s *Session) NextSeq() uint64 {
-	s.seq++
-	return s.seq
+	b := s.more()
+	b.seq++
+	return b.seq
 }
 
 // Add puts an item at the end of the queue. Where a limit is reached, the item that has to go
@@ -126,7 +127,7 @@ func (s *Session) Add(it Item, lim Limits) (dropped Item, full bool) {
 // Next takes the first item that has not expired out of the queue [v5 MQTT-3.3.2-5]. Those that
 // have are given to expired. ok is false when nothing waits.
 func (s *Session) Next(now packets.Instant, expired func(Item)) (it Item, ok bool) {
-	o := s.out
+	o := s.flow()
 	if o == nil {
 		return Item{}, false
 	}
@@ -142,7 +143,7 @@ func (s *Session) Next(now packets.Instant, expired func(Item)) (it Item, ok boo
 }
 
 // NextPacketID is the Packet Identifier that the next Start will give.
-func (s *Session) NextPacketID() uint16 { return s.next + 1 }
+func (s *Session) NextPacketID() uint16 { return s.more().next + 1 }
 
 // Start puts an item in flight and gives it a Packet Identifier. The caller has checked CanSend.
 func (s *Session) Start(it Item) uint16 {
@@ -153,9 +154,10 @@ func (s *Session) Start(it Item) uint16 {
 	if !s.Durable() {
 		it.Message = nil
 	}
-	id := s.next
+	b := s.more()
+	id := b.next
 	s.outbound().push(id, slot{Item: it, phase: want, sent: true})
-	s.next = (id + 1) % ids
+	b.next = (id + 1) % ids
 	return id + 1
 }
 
@@ -201,7 +203,7 @@ func (s *Session) Pubcomp(id uint16) (it Item, ok, known bool) {
 
 // Reattach begins a new connection: all that is in flight has to be sent again.
 func (s *Session) Reattach() {
-	if o := s.out; o != nil {
+	if o := s.flow(); o != nil {
 		o.unsent = o.inFlight
 		for i := range o.ring {
 			o.ring[i].sent = false
@@ -213,7 +215,7 @@ func (s *Session) Reattach() {
 // [v5 MQTT-4.4.0-1] [v5 MQTT-4.6.0-1]: with released it needs a PUBREL, otherwise its PUBLISH with
 // DUP. ok is false when there is none, or when the window is full [v5 MQTT-3.3.4-9].
 func (s *Session) Resend(window int) (id uint16, it Item, released, ok bool) {
-	o := s.out
+	o := s.flow()
 	if o == nil || o.unsent == 0 || o.inFlight-o.unsent >= window {
 		return 0, Item{}, false, false
 	}
@@ -230,7 +232,7 @@ func (s *Session) Resend(window int) (id uint16, it Item, released, ok bool) {
 
 // Flight calls fn for everything in flight, in the order of sending.
 func (s *Session) Flight(fn func(id uint16, it Item)) {
-	o := s.out
+	o := s.flow()
 	if o == nil {
 		return
 	}
@@ -243,18 +245,18 @@ func (s *Session) Flight(fn func(id uint16, it Item)) {
 
 // Waiting calls fn for everything that waits, in order.
 func (s *Session) Waiting(fn func(Item)) {
-	if s.out == nil {
-		return
-	}
-	for _, it := range s.out.queue[s.out.head:] {
-		fn(it)
+	if o := s.flow(); o != nil {
+		for _, it := range o.queue[o.head:] {
+			fn(it)
+		}
 	}
 }
 
 // Restore puts an item back as the store kept it: in flight where its row has a Packet Identifier.
 // Items come in the order of their Seq.
 func (s *Session) Restore(it Item) {
-	s.seq = max(s.seq, it.Row.Seq)
+	b := s.more()
+	b.seq = max(b.seq, it.Row.Seq)
 	if it.Row.PacketID == 0 {
 		o := s.outbound()
 		o.queue = append(o.queue, it)
@@ -270,27 +272,36 @@ func (s *Session) Restore(it Item) {
 	}
 	id := it.Row.PacketID - 1
 	s.outbound().push(id, slot{Item: it, phase: want})
-	s.next = (id + 1) % ids
+	b.next = (id + 1) % ids
 }
 
 func (s *Session) outbound() *outbound {
-	if s.out == nil {
-		s.out = &outbound{}
+	b := s.more()
+	if b.out == nil {
+		b.out = &outbound{}
 	}
-	return s.out
+	return b.out
+}
+
+// flow is what waits and is in flight, or nil.
+func (s *Session) flow() *outbound {
+	if s.busy == nil {
+		return nil
+	}
+	return s.busy.out
 }
 
 // tidy gives large memory back when nothing is left in it.
 func (s *Session) tidy() {
-	o := s.out
+	o := s.flow()
 	if o != nil && o.inFlight == 0 && o.head == len(o.queue) && max(len(o.ring), cap(o.queue)) > keptSlots {
-		s.out = nil
+		s.busy.out = nil
 	}
 }
 
 // slot finds what is in flight under an identifier, or nil.
 func (s *Session) slot(id uint16) *slot {
-	o := s.out
+	o := s.flow()
 	if o == nil || id == 0 {
 		return nil
 	}
@@ -306,7 +317,7 @@ func (s *Session) slot(id uint16) *slot {
 
 // done frees a slot, and the memory of those at the front of the ring.
 func (s *Session) done(sl *slot) {
-	o := s.out
+	o := s.flow()
 	if !sl.sent {
 		o.unsent--
 	}

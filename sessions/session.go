@@ -22,15 +22,32 @@ type Session struct {
 	ID uint64
 	// ExpiryInterval is how long the session outlives its connection, in seconds.
 	ExpiryInterval uint32
+	// Ended says that the broker has given the session up for good.
+	Ended bool
+	// Admin says that the identity that made the session administers the broker; fixed.
+	Admin bool
 	// DisconnectedAt is when the connection ended; 0 while there is one.
 	DisconnectedAt packets.Instant
 
 	subscriptions []Subscription
-	index         map[string]int // filter to place in subscriptions, from indexFrom on; nil below
-	out           *outbound      // nil while nothing waits or is in flight
-	held          *idSet         // Packet Identifiers of QoS 2 messages from the client; nil while none
-	next          uint16         // last Packet Identifier given less one, mod 65,535
-	seq           uint64         // last place in the queue given
+	busy          *busy // what only a session needs that has had QoS 1 or 2, or many subscriptions; nil before
+}
+
+// busy is the part of a session that an idle one does without.
+type busy struct {
+	index map[string]int // filter to place in subscriptions, from indexFrom on; nil below
+	out   *outbound      // nil while nothing waits or is in flight
+	held  *idSet         // Packet Identifiers of QoS 2 messages from the client; nil while none
+	next  uint16         // last Packet Identifier given less one, mod 65,535
+	seq   uint64         // last place in the queue given
+}
+
+// more returns the part of the session that an idle one does without.
+func (s *Session) more() *busy {
+	if s.busy == nil {
+		s.busy = &busy{}
+	}
+	return s.busy
 }
 
 // indexFrom is the number of subscriptions from which look-ups go through a map.
@@ -67,13 +84,14 @@ func (s *Session) Subscribe(sub Subscription) (isNew bool) {
 	}
 	s.subscriptions = append(s.subscriptions, sub)
 	switch n := len(s.subscriptions); {
-	case s.index != nil:
-		s.index[sub.TopicFilter] = n - 1
+	case s.index() != nil:
+		s.index()[sub.TopicFilter] = n - 1
 	case n == indexFrom:
-		s.index = make(map[string]int, 2*indexFrom)
+		index := make(map[string]int, 2*indexFrom)
 		for i := range s.subscriptions {
-			s.index[s.subscriptions[i].TopicFilter] = i
+			index[s.subscriptions[i].TopicFilter] = i
 		}
+		s.more().index = index
 	}
 	return true
 }
@@ -85,10 +103,10 @@ func (s *Session) Unsubscribe(filter string) bool {
 		return false
 	}
 	last := len(s.subscriptions) - 1
-	if s.index != nil {
-		delete(s.index, filter)
+	if index := s.index(); index != nil {
+		delete(index, filter)
 		if i != last {
-			s.index[s.subscriptions[last].TopicFilter] = i
+			index[s.subscriptions[last].TopicFilter] = i
 		}
 	}
 	s.subscriptions[i] = s.subscriptions[last]
@@ -109,8 +127,8 @@ func (s *Session) Subscription(filter string) (Subscription, bool) {
 func (s *Session) Subscriptions() []Subscription { return s.subscriptions }
 
 func (s *Session) find(filter string) int {
-	if s.index != nil {
-		if i, ok := s.index[filter]; ok {
+	if index := s.index(); index != nil {
+		if i, ok := index[filter]; ok {
 			return i
 		}
 		return -1
@@ -121,27 +139,31 @@ func (s *Session) find(filter string) int {
 // Hold remembers the Packet Identifier of a QoS 2 message from the client, and reports
 // false when it is held already: the message is a repeat [v5 MQTT-4.3.3-10].
 func (s *Session) Hold(id uint16) bool {
-	if s.held == nil {
-		s.held = &idSet{}
+	b := s.more()
+	if b.held == nil {
+		b.held = &idSet{}
 	}
-	return s.held.add(id)
+	return b.held.add(id)
 }
 
 // Free forgets a held Packet Identifier, and reports whether it was held.
 func (s *Session) Free(id uint16) bool {
-	if s.held == nil || !s.held.remove(id) {
-		return false
-	}
-	if s.held.len() == 0 {
-		s.held = nil
-	}
-	return true
+	b := s.busy
+	return b != nil && b.held != nil && b.held.remove(id)
 }
 
 // Held is the number of Packet Identifiers of QoS 2 messages that wait for their PUBREL.
 func (s *Session) Held() int {
-	if s.held == nil {
-		return 0
+	if b := s.busy; b != nil && b.held != nil {
+		return b.held.len()
 	}
-	return s.held.len()
+	return 0
+}
+
+// index finds subscriptions by their filter, or is nil while there are few.
+func (s *Session) index() map[string]int {
+	if s.busy == nil {
+		return nil
+	}
+	return s.busy.index
 }

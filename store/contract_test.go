@@ -124,11 +124,9 @@ func (h *harness) reload(t fatal) (*harness, *model) {
 		t.Fatalf("load: %v", err)
 	}
 	h.verify(t)
-	for at, r := range m.rows {
-		if n := m.snapshot().Rows; r.Stored.Refs != n[slices.IndexFunc(n, func(v rowView) bool {
-			return v.Session == at.session && v.Seq == at.seq
-		})].Refs {
-			t.Fatalf("row %v: Refs is %d, and so many rows do not refer to its message", at, r.Stored.Refs)
+	for _, row := range m.snapshot().Rows {
+		if refs := m.rows[place{row.Session, row.Seq}].Stored.Refs; refs != row.Refs {
+			t.Fatalf("row %d of session %d: Refs is %d, want %d", row.Seq, row.Session, refs, row.Refs)
 		}
 	}
 	return h, m
@@ -298,14 +296,13 @@ func (m *machine) check(t *rapid.T) {
 // TestModel runs random operations against the model: whatever is committed is loaded again, and nothing else.
 func TestModel(t *testing.T) {
 	both(t, func(t *testing.T, open func(fatal) *harness) {
-		h := open(t).start()
-		m := &machine{harness: h, model: newModel()}
-		rapid.Check(t, func(t *rapid.T) {
-			t.Repeat(m.actions())
-			m.check(t)
+		rapid.Check(t, func(r *rapid.T) {
+			m := &machine{harness: open(r).start(), model: newModel()}
+			r.Repeat(m.actions())
+			m.check(r)
+			if err := m.Close(); err != nil {
+				r.Fatalf("close: %v", err)
+			}
 		})
-		if err := m.Close(); err != nil {
-			t.Fatal(err)
-		}
 	})
 }

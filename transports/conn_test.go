@@ -188,6 +188,8 @@ func TestFinishDoesNotWaitForever(t *testing.T) {
 				_, err := c.Write([]byte("x"))
 				must(t, err)
 				receive(t, b.peers, "connection")
+				b.ahead.Add(4000)
+				b.ahead.Add(4000)
 				eventually(t, "connection is cut", func() bool { return b.Connections() == 0 })
 			})
 		}

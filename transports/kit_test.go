@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,8 @@ var (
 
 func clock() int64 { return time.Now().UnixMilli() }
 
+func (b *bench) clock() int64 { return clock() + b.ahead.Load() }
+
 // bench is a running server with one listener.
 type bench struct {
 	*transports.Server
@@ -116,6 +119,7 @@ type bench struct {
 	listener *transports.Listener
 	peers    chan *peer // those that connected
 	pki      *pki
+	ahead    atomic.Int64 // milliseconds that the server's clock was put forward
 }
 
 // start runs a server. setup changes each new peer before it receives, or is nil.
@@ -139,7 +143,7 @@ func startWith(t testing.TB, loops int, kind string, cfg func(*transports.Listen
 		return p
 	}}
 	var err error
-	b.Server, err = transports.New(transports.Config{Loops: loops, Clock: clock, Log: slog.New(slog.DiscardHandler)}, h)
+	b.Server, err = transports.New(transports.Config{Loops: loops, Clock: b.clock, Log: slog.New(slog.DiscardHandler)}, h)
 	must(t, err)
 	t.Cleanup(func() {
 		b.Close()
@@ -200,6 +204,7 @@ func (b *bench) tryDial() (net.Conn, error) {
 	_ = raw.SetDeadline(time.Now().Add(patience))
 	if b.listener.Config.Proxy != nil {
 		if _, err := io.WriteString(raw, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 1883\r\n"); err != nil {
+			raw.Close()
 			return nil, err
 		}
 	}

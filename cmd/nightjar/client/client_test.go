@@ -241,7 +241,7 @@ func TestWill(t *testing.T) {
 		if version == "5" {
 			format = "%p %q%C %R %D %F %E %P"
 		}
-		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-F", format, "-C", "1")...)
+		watcher := subscribed(t, append(server, "-t", topic, "-q", "1", "-R", "-F", format, "-C", "1")...)
 		want := "it died 1\n"
 		if version == "5" {
 			server = append(server, "-D", "will", "content-type", "/obituary", "-D", "will", "response-topic", "re", "-D", "will", "correlation-data", "co",
