@@ -77,13 +77,14 @@ func (s *Server) Start() {
 	})
 }
 
-// Close ends it at once. It is called after Start, if that is called at all.
+// Close ends it at once, and waits for it. It is called after Start, if that is called at all.
 func (s *Server) Close() {
-	_ = s.listener.Close() // Serve may not know of it yet
-	_ = s.http.Close()
-	if s.started {
-		<-s.done
+	if !s.started {
+		_ = s.listener.Close()
+		return
 	}
+	_ = s.http.Close() // and with it the listener
+	<-s.done
 }
 
 // routes are all paths that there are; others are 404, and other methods than GET and HEAD 405.

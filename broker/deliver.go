@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"nightjar/auth"
 	"nightjar/packets"
@@ -123,7 +124,13 @@ func (w *worker) authorize(s *session, action auth.Action, topic string) bool {
 		return true
 	}
 	id := s.identity()
-	return w.b.auth.Authorize(&id, action, topic)
+	return w.b.allows(&id, action, topic)
+}
+
+// allows tells whether a client may do something. Nobody may publish to $share, which begins Topic Filters: no
+// subscription would match.
+func (b *Broker) allows(id *auth.Identity, action auth.Action, topic string) bool {
+	return (action != auth.ActionPublish || !strings.HasPrefix(topic, "$share/")) && b.auth.Authorize(id, action, topic)
 }
 
 // give gives the worker's publication to one session.

@@ -25,8 +25,9 @@ func (c *client) handleAck(w *worker, h packets.Header, body []byte) error {
 	if !ok && known {
 		return packets.Errorf(packets.ProtocolError, "v5 MQTT-4.3.3-4", "%v does not fit the state of packet identifier %d", a.Type, a.PacketID)
 	}
-	if !ok && a.Type == packets.PUBREC {
-		// Nothing is in flight under this identifier: the client is told, so that it can end its side.
+	if !ok && a.Type == packets.PUBREC && !a.ReasonCode.IsError() {
+		// Nothing is in flight under this identifier: the client is told, so that it can end its side. A refusal
+		// has ended it already [v5 MQTT-4.3.3-4].
 		c.answerPubrec(w, 0, a.PacketID, packets.PacketIdentifierNotFound)
 	}
 	if !ok {

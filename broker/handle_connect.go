@@ -186,7 +186,7 @@ func (c *client) accept(w *worker, p *packets.Connect, id *auth.Identity) error 
 		admin.Admin = true
 		id = &admin
 	}
-	if p.HasWill && !w.b.auth.Authorize(id, auth.ActionPublish, string(p.Will.TopicName)) {
+	if p.HasWill && !w.b.allows(id, auth.ActionPublish, string(p.Will.TopicName)) {
 		w.b.log.denied(*id, auth.ActionPublish, string(p.Will.TopicName))
 		return packets.Errorf(packets.NotAuthorized, "", "not authorized to publish to the will topic")
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 
 	"nightjar/auth"
 	"nightjar/packets"
@@ -40,8 +41,13 @@ func (c *client) handleSubscribe(w *worker, h packets.Header, body []byte) error
 	return nil
 }
 
+var errEmptyFilter = packets.Errorf(packets.ProtocolError, "v5 MQTT-4.7.3-1", "empty topic filter")
+
 // subscribe makes one subscription, and returns the code for SUBACK.
 func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.ReasonCode, uint64, error) {
+	if sub.TopicFilter == "" {
+		return packets.ProtocolError, 0, errEmptyFilter
+	}
 	share, filter, shared, err := topics.SplitShared(sub.TopicFilter)
 	if err == nil {
 		err = topics.CheckFilter(filter, w.b.topics)
@@ -93,6 +99,9 @@ func (c *client) handleUnsubscribe(w *worker, h packets.Header, body []byte) err
 	var p packets.Unsubscribe
 	if err := p.Decode(h, body, c.version, &w.b.decoder); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(p.TopicFilters, func(f []byte) bool { return len(f) == 0 }) {
+		return errEmptyFilter
 	}
 	a := packets.Unsuback{PacketID: p.PacketID, ReasonCodes: make([]packets.ReasonCode, 0, len(p.TopicFilters))}
 	var ticket uint64

@@ -96,7 +96,8 @@ func (c *client) safe(w *worker) {
 			c.connected(w)
 		}
 	case stateReady:
-		if c.overrun && int(c.unacked.Load()) < w.b.cfg.Limits.ReceiveMaximum {
+		// Not: when all is acknowledged. A QoS 2 message is so only after the PUBREL that is still to be read.
+		if c.overrun {
 			c.overrun = false
 			c.conn.Resume(w.turn)
 		}

@@ -61,7 +61,7 @@ func (w *worker) publishWill(will *sessions.Will) {
 		m.Expiry = w.now + packets.Instant(will.ExpiryInterval)*1000
 	}
 	id := &auth.Identity{UserName: will.UserName, ClientID: will.ClientID, Anonymous: will.UserName == ""}
-	if !w.b.auth.Authorize(id, auth.ActionPublish, m.TopicName) {
+	if !w.b.allows(id, auth.ActionPublish, m.TopicName) {
 		w.drop(dropNotAuthorized, will.ClientID, m.TopicName)
 		return
 	}
@@ -100,6 +100,12 @@ func (q *willQueue) cancel(s *session) {
 		delete(q.index, s)
 		heap.Remove(&q.heap, x.at)
 	}
+}
+
+func (q *willQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.heap)
 }
 
 // due takes out the sessions whose will is due.

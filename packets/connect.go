@@ -120,7 +120,7 @@ func (p *Connect) decodeFlags(c *cursor) error {
 	p.Will.QoS = QoS(flags & flagWillQoS >> 3)
 	p.Will.Retain = flags&flagWillRetain != 0
 	switch {
-	case flags&flagReserved != 0:
+	case flags&flagReserved != 0 && p.Version != V31: // 3.1 has no rule for the bit
 		return Errorf(MalformedPacket, "v5 MQTT-3.1.2-3", "reserved connect flag is set")
 	case !p.Will.QoS.Valid():
 		return Errorf(MalformedPacket, "v5 MQTT-3.1.2-14", "will qos 3")

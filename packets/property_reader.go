@@ -90,6 +90,9 @@ func (r *propertyReader) check() error {
 		}
 		return nil
 	case PropResponseTopic: // a topic is not bounded by StringBytes
+		if len(r.value) == 0 {
+			return Errorf(ProtocolError, "v5 MQTT-4.7.3-1", "empty response topic")
+		}
 		if bytes.ContainsAny(r.value, "+#") {
 			return Errorf(ProtocolError, "v5 MQTT-3.3.2-14", "response topic with a wildcard")
 		}

@@ -39,6 +39,9 @@ func drawProperties(t *rapid.T, typ Type) (p Properties) {
 			*p.fourByteField(id) = rapid.Uint32Range(1, RemainingLengthMax).Draw(t, "varint")
 		case kindText:
 			*p.bytesField(id) = drawText(t)
+			if id == PropResponseTopic { // never empty
+				p.ResponseTopic = append(p.ResponseTopic, 'r')
+			}
 		case kindBinary:
 			*p.bytesField(id) = drawBinary(t)
 		case kindPair:

@@ -153,7 +153,7 @@ func (m *machine) row(t *rapid.T) *sessions.Row {
 	if len(rows) == 0 {
 		t.Skip("no row")
 	}
-	return rows[rapid.IntRange(0, len(rows)-1).Draw(t, "row")]
+	return rows[rapid.IntRange(0, len(rows)-1).Draw(t, "row")].Row
 }
 
 // session draws a session, now and then one that has ended.

@@ -15,12 +15,21 @@ import (
 type model struct {
 	sessions      map[uint64]sessions.Record
 	subscriptions map[subscriptionKey]sessions.Subscription
-	rows          map[place]*sessions.Row
+	rows          map[place]modelRow
 	held          map[heldKey]bool
 	wills         map[string]sessions.Will
 	retained      map[string]*packets.Message
 	last          place // of the last row loaded
 }
+
+// modelRow is a row as it was handed over, which is fixed, with what Sent and Released have made of it.
+type modelRow struct {
+	*sessions.Row
+	packetID uint16
+	released bool
+}
+
+func newModelRow(r *sessions.Row) modelRow { return modelRow{r, r.PacketID, r.Released} }
 
 type subscriptionKey struct {
 	Session     uint64
@@ -35,7 +44,7 @@ type heldKey struct {
 func newModel() *model {
 	return &model{
 		sessions: make(map[uint64]sessions.Record), subscriptions: make(map[subscriptionKey]sessions.Subscription),
-		rows: make(map[place]*sessions.Row), held: make(map[heldKey]bool), wills: make(map[string]sessions.Will),
+		rows: make(map[place]modelRow), held: make(map[heldKey]bool), wills: make(map[string]sessions.Will),
 		retained: make(map[string]*packets.Message),
 	}
 }
@@ -58,7 +67,7 @@ func (m *model) Row(r *sessions.Row) error {
 	if _, found := m.sessions[r.Session]; !found || !r.Written || r.Stored.ID == 0 {
 		return fmt.Errorf("row before its session, or not Written, or without ID: %v, %v, %v", at, r.Written, r.Stored)
 	}
-	m.last, m.rows[at] = at, r
+	m.last, m.rows[at] = at, newModelRow(r)
 	return nil
 }
 
@@ -83,7 +92,7 @@ func (m *model) apply(op sessions.Op) {
 		m.sessions[op.Session] = *op.Record
 	case sessions.DeleteSession:
 		delete(m.sessions, op.Session)
-		maps.DeleteFunc(m.rows, func(at place, _ *sessions.Row) bool { return at.session == op.Session })
+		maps.DeleteFunc(m.rows, func(at place, _ modelRow) bool { return at.session == op.Session })
 		maps.DeleteFunc(m.held, func(k heldKey, _ bool) bool { return k.Session == op.Session })
 		maps.DeleteFunc(m.subscriptions, func(k subscriptionKey, _ sessions.Subscription) bool { return k.Session == op.Session })
 	case sessions.PutSubscription:
@@ -92,7 +101,7 @@ func (m *model) apply(op sessions.Op) {
 		delete(m.subscriptions, subscriptionKey{op.Session, op.Subscription.TopicFilter})
 	case sessions.Publish:
 		for _, r := range op.Rows {
-			m.rows[place{r.Session, r.Seq}] = r
+			m.rows[place{r.Session, r.Seq}] = newModelRow(r)
 		}
 		if op.PacketID > 0 {
 			m.held[heldKey{op.Session, op.PacketID}] = true
@@ -103,7 +112,15 @@ func (m *model) apply(op sessions.Op) {
 	case sessions.Done:
 		delete(m.rows, place{op.Row.Session, op.Row.Seq})
 	case sessions.Sent, sessions.Released:
-		m.change(op)
+		at := place{op.Row.Session, op.Row.Seq}
+		if r, found := m.rows[at]; found {
+			if op.Kind == sessions.Sent {
+				r.packetID = op.PacketID
+			} else {
+				r.released = true
+			}
+			m.rows[at] = r
+		}
 	case sessions.HoldPacketID:
 		m.held[heldKey{op.Session, op.PacketID}] = true
 	case sessions.FreePacketID:
@@ -117,25 +134,6 @@ func (m *model) apply(op sessions.Op) {
 	case sessions.DeleteRetained:
 		delete(m.retained, op.TopicName)
 	}
-}
-
-// change puts a copy of the row in its place: rows that are handed over are fixed.
-func (m *model) change(op sessions.Op) {
-	at := place{op.Row.Session, op.Row.Seq}
-	r := m.rows[at]
-	if r == nil {
-		return
-	}
-	changed := &sessions.Row{
-		Session: r.Session, Seq: r.Seq, Stored: r.Stored, SubscriptionIDs: r.SubscriptionIDs,
-		PacketID: r.PacketID, QoS: r.QoS, Retain: r.Retain, Released: r.Released,
-	}
-	if op.Kind == sessions.Sent {
-		changed.PacketID = op.PacketID
-	} else {
-		changed.Released = true
-	}
-	m.rows[at] = changed
 }
 
 func (m *model) retain(msg *packets.Message) {
@@ -174,7 +172,7 @@ func (m *model) snapshot() snapshot {
 	gone := func(session uint64) bool { _, found := m.sessions[session]; return !found }
 	maps.DeleteFunc(m.subscriptions, func(k subscriptionKey, _ sessions.Subscription) bool { return gone(k.Session) })
 	maps.DeleteFunc(m.held, func(k heldKey, _ bool) bool { return gone(k.Session) })
-	maps.DeleteFunc(m.rows, func(at place, _ *sessions.Row) bool { return gone(at.session) })
+	maps.DeleteFunc(m.rows, func(at place, _ modelRow) bool { return gone(at.session) })
 	order := m.order()
 	copies, refs := make(map[*sessions.Stored]int), make(map[*sessions.Stored]int)
 	for _, r := range order {
@@ -184,15 +182,15 @@ func (m *model) snapshot() snapshot {
 	}
 	for _, r := range order {
 		s.Rows = append(s.Rows, rowView{
-			Session: r.Session, Seq: r.Seq, SubscriptionIDs: r.SubscriptionIDs, PacketID: r.PacketID, QoS: r.QoS,
-			Retain: r.Retain, Released: r.Released, Message: *r.Stored.Message, Copy: copies[r.Stored], Refs: refs[r.Stored],
+			Session: r.Session, Seq: r.Seq, SubscriptionIDs: r.SubscriptionIDs, PacketID: r.packetID, QoS: r.QoS,
+			Retain: r.Retain, Released: r.released, Message: *r.Stored.Message, Copy: copies[r.Stored], Refs: refs[r.Stored],
 		})
 	}
 	return s
 }
 
-func (m *model) order() []*sessions.Row {
-	return slices.SortedFunc(maps.Values(m.rows), func(a, b *sessions.Row) int {
+func (m *model) order() []modelRow {
+	return slices.SortedFunc(maps.Values(m.rows), func(a, b modelRow) int {
 		return cmp.Or(cmp.Compare(a.Session, b.Session), cmp.Compare(a.Seq, b.Seq))
 	})
 }

@@ -21,8 +21,6 @@ import (
 	"nightjar/transports"
 )
 
-func closeWrite(c net.Conn) error { return c.(*net.TCPConn).CloseWrite() }
-
 // TestWithoutDescriptors runs itself with a low limit: accepting rests without spinning, and
 // goes on once connections have ended.
 func TestWithoutDescriptors(t *testing.T) {

@@ -20,7 +20,8 @@ type Receiver interface {
 	// size in bytes of the unfinished packet at data[used:] where that is known, or 0.
 	// data is valid during the call only.
 	Receive(t *Turn, data []byte) (used, want int)
-	// Drained tells that an outbox which had been full is empty again.
+	// Drained tells that an outbox which had been full is empty again: one that the peer did not
+	// take at once, or that held more than 64 KiB at the end of a turn.
 	Drained(t *Turn)
 	// Expired tells that the time set by SetDeadline has come. It returns the next
 	// deadline in milliseconds of the Turn's clock, or 0 for none.
@@ -251,6 +252,13 @@ func (c *Conn) keep(rest []byte, want int) {
 	in := make([]byte, len(rest), size)
 	copy(in, rest)
 	c.in = in
+}
+
+// drained tells the receiver, if there still is one. Owner only.
+func (c *Conn) drained(t *Turn) {
+	if c.receiver != nil {
+		c.receiver.Drained(t)
+	}
 }
 
 // compactLocked forgets what is sent once it is the larger part of the outbox. c.mu is held.

@@ -202,22 +202,29 @@ func (b *bench) tryDial() (net.Conn, error) {
 		return nil, err
 	}
 	_ = raw.SetDeadline(time.Now().Add(patience))
-	if b.listener.Config.Proxy != nil {
-		if _, err := io.WriteString(raw, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 1883\r\n"); err != nil {
-			raw.Close()
+	return b.handshake(raw, false)
+}
+
+// handshake does what the listener wants before MQTT. anyServer trusts whoever answers.
+func (b *bench) handshake(c net.Conn, anyServer bool) (net.Conn, error) {
+	lc := &b.listener.Config
+	if lc.Proxy != nil {
+		if _, err := io.WriteString(c, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 1883\r\n"); err != nil {
+			c.Close()
 			return nil, err
 		}
 	}
-	c := raw
-	if b.listener.Config.TLS != nil {
-		secure := tls.Client(raw, b.pki.clientConfig())
+	if lc.TLS != nil {
+		cfg := b.pki.clientConfig()
+		cfg.InsecureSkipVerify = anyServer
+		secure := tls.Client(c, cfg)
 		if err := secure.Handshake(); err != nil {
-			raw.Close()
+			c.Close()
 			return nil, err
 		}
 		c = secure
 	}
-	if b.listener.Config.WebSocket != nil {
+	if lc.WebSocket != nil {
 		return dialWebSocket(c)
 	}
 	return c, nil
@@ -283,6 +290,8 @@ func everywhere(t *testing.T, test func(t *testing.T, loops int, kind string)) {
 		}
 	}
 }
+
+func closeWrite(c net.Conn) error { return c.(*net.TCPConn).CloseWrite() }
 
 func must(t testing.TB, err error) {
 	t.Helper()

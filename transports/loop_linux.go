@@ -222,9 +222,12 @@ func (l *loop) flushLocked(t *Turn, c *Conn) {
 	if n == len(b) {
 		t.release(c.out)
 		c.out, c.written = nil, 0
-		if c.blocked {
+		switch {
+		case c.blocked:
 			c.blocked = false
 			l.rearmLocked(c)
+		case n > drainBytes && c.state == stateOpen:
+			l.post(c.drained)
 		}
 		if c.state == stateClosing {
 			l.lingerLocked(t, c)

@@ -319,7 +319,7 @@ func (n *netConn) write() {
 	case state == stateClosing:
 		n.written()
 	case !blocked && writes > 1:
-		n.drained()
+		n.turn(c.drained) // the peer has taken what it was behind with
 	}
 }
 
@@ -337,15 +337,6 @@ func (n *netConn) written() {
 	c.mu.Unlock()
 	n.setDeadline(c, n.server.clock()+lingerTime)
 	n.wake.Broadcast()
-}
-
-// drained tells the receiver that the peer has taken what it was behind with.
-func (n *netConn) drained() {
-	n.turn(func(t *Turn) {
-		if n.conn.receiver != nil {
-			n.conn.receiver.Drained(t)
-		}
-	})
 }
 
 // spareBuffer takes an outbox back outside of any Turn.

@@ -280,7 +280,7 @@ func TestLoadTLSRefuses(t *testing.T) {
 // TestSlowHandshakes holds that peers which never finish theirs keep nobody out, and are cut.
 func TestSlowHandshakes(t *testing.T) {
 	for _, kind := range []string{"tls", "wss"} {
-		b := startWith(t, 1, kind, func(lc *transports.ListenerConfig) { lc.HandshakeTimeout = 3000 }, nil)
+		b := startWith(t, 1, kind, func(lc *transports.ListenerConfig) { lc.HandshakeTimeout = 1500 }, nil)
 		var slow []net.Conn
 		for i := range 50 {
 			c := b.rawDial()

@@ -60,7 +60,7 @@ func serve(t testing.TB) (address string, end func()) {
 	must(t, err)
 	cfg := broker.DefaultConfig()
 	cfg.SysInterval = 0
-	cfg.Limits.ConnectTimeout = time.Minute
+	cfg.Limits.TopicAliases = 10 // as the conversations assume
 	b, err := broker.New(cfg, a, nil, map[string]broker.Listener{"tcp": {AllowAnonymous: true}}, clock, log)
 	must(t, err)
 	s, err := transports.New(transports.Config{Loops: 1, Clock: clock, Log: log}, b)

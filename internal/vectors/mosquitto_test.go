@@ -61,25 +61,30 @@ func (c *conversation) hold(t *testing.T) error {
 		defer p.Close()
 	}
 	closed := false
+	var got, expected answer
 	for steps := c.Steps; len(steps) > 0; {
-		s := steps[0]
+		if closed {
+			return errors.New("closed before the last step")
+		}
 		n := 1
 		for n < len(steps) && steps[n].Do == "recv" {
 			n++
 		}
-		expected := make([][]byte, 0, n)
+		var frames [][]byte
 		for _, r := range steps[1:n] {
-			expected = append(expected, unhex(t, r.Hex))
+			frames = append(frames, unhex(t, r.Hex))
 		}
-		steps = steps[n:]
-		if closed {
-			return errors.New("closed before the last step")
-		}
-		var got [][]byte
-		got, closed = c.do(t, p, address, s, expected)
-		if err := c.compare(got, expected, closed); err != nil {
+		expected.others, got.others = nil, nil
+		expected.read(frames, c.ProtocolVersion)
+		frames, closed = c.do(t, p, address, steps[0], frames)
+		got.read(frames, c.ProtocolVersion)
+		if err := compare(got, expected, closed); err != nil {
 			return err
 		}
+		steps = steps[n:]
+	}
+	if !slices.Equal(got.deliveries, expected.deliveries) {
+		return fmt.Errorf("delivers %v; Mosquitto %v", got.deliveries, expected.deliveries)
 	}
 	if closed != c.EndsClosed {
 		return fmt.Errorf("closed: %v", closed)
@@ -126,67 +131,67 @@ func publishFrom(t *testing.T, address string, s step) {
 
 // compare compares the answers to a step by their meaning, in any order. That the connection closes says as much as
 // the refusal before it, which a server may leave out [v5 section 4.13.1].
-func (c *conversation) compare(got, expected [][]byte, closed bool) error {
-	g, e := meanings(got, c.ProtocolVersion), meanings(expected, c.ProtocolVersion)
-	refusal, expectedRefusal := takeRefusal(&g), takeRefusal(&e)
+func compare(got, expected answer, closed bool) error {
 	switch {
-	case !slices.Equal(g, e):
-		return fmt.Errorf("answers %s, closed %v; Mosquitto's: %s", list(g, refusal), closed, list(e, expectedRefusal))
-	case refusal != "" && !closed:
-		return fmt.Errorf("goes on after %s", refusal)
-	case refusal != 0 && expectedRefusal != 0 && !fits(refusal, expectedRefusal):
-		return fmt.Errorf("refuses by %s; Mosquitto by %s", refusal, expectedRefusal)
-	case expectedRefusal != "" && !closed:
-		return fmt.Errorf("goes on with %s; Mosquitto refuses by %s", list(g, ""), expectedRefusal)
+	case !slices.Equal(got.others, expected.others):
+		return fmt.Errorf("answers %v, closed %v; Mosquitto %v", got, closed, expected)
+	case got.refusal.IsError() && !closed:
+		return fmt.Errorf("goes on after %v", got)
+	case got.refusal.IsError() && expected.refusal.IsError() && !fits(got.refusal, expected.refusal):
+		return fmt.Errorf("answers %v; Mosquitto %v", got, expected)
+	case expected.refusal.IsError() && !closed:
+		return fmt.Errorf("goes on after %v; Mosquitto %v", got, expected)
 	}
 	return nil
 }
 
-func list(answers []string, refusal string) string {
-	if refusal != "" {
-		answers = append(answers[:len(answers):len(answers)], refusal)
-	}
-	return "[" + strings.Join(answers, "; ") + "]"
-}
-
-// refused begins what a refusal that ends the connection means.
-const refused = "refusal "
-
-// takeRefusal takes the refusal out of the meanings.
-func takeRefusal(all *[]string) (refusal string) {
-	*all = slices.DeleteFunc(*all, func(m string) bool {
-		if strings.HasPrefix(m, refused) {
-			refusal = m
-			return true
-		}
-		return false
-	})
-	return refusal
-}
-
 // fits says whether two Reason Codes may refuse the same thing: a Malformed Packet may be called a Protocol Error and the
-// other way round, and either may be said with the code of the topic at fault.
+// other way round, and either may be said with the code of the name at fault.
 func fits(a, b packets.ReasonCode) bool {
-	general := func(c packets.ReasonCode) bool { return c == packets.MalformedPacket || c == packets.ProtocolError }
-	topic := func(c packets.ReasonCode) bool { return c == packets.TopicNameInvalid || c == packets.TopicFilterInvalid }
-	return a == b || general(a) && (general(b) || topic(b)) || topic(a) && general(b)
+	general := []packets.ReasonCode{packets.MalformedPacket, packets.ProtocolError}
+	name := []packets.ReasonCode{packets.TopicNameInvalid, packets.TopicFilterInvalid, packets.ClientIdentifierNotValid}
+	isGeneral := func(c packets.ReasonCode) bool { return slices.Contains(general, c) }
+	isName := func(c packets.ReasonCode) bool { return slices.Contains(name, c) }
+	return a == b || isGeneral(a) && (isGeneral(b) || isName(b)) || isName(a) && isGeneral(b)
 }
 
-// meanings are the meanings of the packets, sorted.
-func meanings(frames [][]byte, v packets.Version) []string {
-	var all []string
-	for _, f := range frames {
-		all = append(all, meaning(f, v))
+// answer is what the answers to a step mean.
+type answer struct {
+	refusal    packets.ReasonCode // of the CONNACK or DISCONNECT that ends the connection; Success: there is none
+	deliveries []string           // PUBLISH packets, sorted: at which step of QoS 2 they come is the server's choice
+	others     []string           // sorted
+}
+
+func (a answer) String() string {
+	all := a.others
+	if a.refusal.IsError() {
+		all = append(all[:len(all):len(all)], fmt.Sprintf("refusal 0x%02X", byte(a.refusal)))
 	}
-	slices.Sort(all)
-	return all
+	return "[" + strings.Join(all, "; ") + "]"
 }
 
-// meaning says what an answer of a broker means: packets that may differ by taste alone mean the same.
-func meaning(frame []byte, v packets.Version) string {
+// read adds what packets mean.
+func (a *answer) read(frames [][]byte, v packets.Version) {
+	for _, f := range frames {
+		switch m, refusal := meaning(f, v); {
+		case refusal.IsError():
+			a.refusal = refusal
+		case packets.Type(f[0]>>4) == packets.PUBLISH:
+			a.deliveries = append(a.deliveries, m)
+		default:
+			a.others = append(a.others, m)
+		}
+	}
+	slices.Sort(a.deliveries)
+	slices.Sort(a.others)
+}
+
+// meaning says what a packet of a broker means, and with which code it ends the connection. Packets that may differ by
+// taste alone mean the same.
+func meaning(frame []byte, v packets.Version) (string, packets.ReasonCode) {
 	h, err := packets.ParseHeader(frame)
 	if err != nil {
-		return fmt.Sprintf("%x: %v", frame, err)
+		return fmt.Sprintf("%x: %v", frame, err), packets.Success
 	}
 	body := frame[h.Size:]
 	switch h.Type {
@@ -198,33 +203,30 @@ func meaning(frame []byte, v packets.Version) string {
 		}
 		var p packets.Connack
 		err = p.Decode(h, body, v, nil)
-		if p.ReasonCode.IsError() {
-			return fmt.Sprintf("%s0x%02X", refused, byte(p.ReasonCode))
-		}
-		return fmt.Sprintf("CONNACK, session present %v%s", p.SessionPresent, fault(err))
+		return fmt.Sprintf("CONNACK, session present %v%s", p.SessionPresent, fault(err)), p.ReasonCode
 	case packets.DISCONNECT:
 		var p packets.Disconnect
 		err = p.Decode(h, body, v, nil)
-		return fmt.Sprintf("%s0x%02X%s", refused, byte(p.ReasonCode), fault(err))
+		return "DISCONNECT" + fault(err), p.ReasonCode
 	case packets.PUBLISH:
 		var p packets.Publish
 		err = p.Decode(h, body, v, nil)
 		return fmt.Sprintf("PUBLISH %q=%q qos %d, dup %v, retain %v, id %d, properties %x%s",
-			p.TopicName, p.Payload, p.QoS, p.Dup, p.Retain, p.PacketID, p.PropertyBlock, fault(err))
+			p.TopicName, p.Payload, p.QoS, p.Dup, p.Retain, p.PacketID, p.PropertyBlock, fault(err)), packets.Success
 	case packets.PUBACK, packets.PUBREC, packets.PUBREL, packets.PUBCOMP:
 		var p packets.Ack
 		err = p.Decode(h, body, v, nil)
-		return fmt.Sprintf("%v %d %s%s", h.Type, p.PacketID, outcome(p.ReasonCode), fault(err))
+		return fmt.Sprintf("%v %d %s%s", h.Type, p.PacketID, outcome(p.ReasonCode), fault(err)), packets.Success
 	case packets.SUBACK:
 		var p packets.Suback
 		err = p.Decode(h, body, v, nil)
-		return fmt.Sprintf("SUBACK %d%s%s", p.PacketID, outcomes(p.ReasonCodes), fault(err))
+		return fmt.Sprintf("SUBACK %d%s%s", p.PacketID, outcomes(p.ReasonCodes), fault(err)), packets.Success
 	case packets.UNSUBACK:
 		var p packets.Unsuback
 		err = p.Decode(h, body, v, nil)
-		return fmt.Sprintf("UNSUBACK %d%s%s", p.PacketID, outcomes(p.ReasonCodes), fault(err))
+		return fmt.Sprintf("UNSUBACK %d%s%s", p.PacketID, outcomes(p.ReasonCodes), fault(err)), packets.Success
 	}
-	return h.Type.String()
+	return h.Type.String(), packets.Success
 }
 
 // fault says that a broker's own packet cannot be decoded.

@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	quietTick    = time.Second
-	quietPackets = 1000             // received or sent in a tick, at which the broker counts as quiet
-	givingPause  = 10 * time.Second // at least, between two times
-	givingBytes  = 4 << 20          // the least that is worth it
-	idleGrowth   = 4                // a quarter more heap than last time is worth it too
+	quietTick    = 500 * time.Millisecond
+	quietPackets = 500     // received or sent in a tick, at which the broker counts as quiet
+	givingShare  = 200     // giving may take one part in so many of the time
+	givingBytes  = 4 << 20 // the least that is worth it
+	heapGrowth   = 4       // a quarter more heap than last time is worth it too
 	gcPercent    = 100
 )
 
@@ -37,7 +37,7 @@ func (n *Node) giveMemoryBack() {
 			m.read()
 			if work-before <= quietPackets && m.worthGiving(now) {
 				debug.FreeOSMemory()
-				m.given(now)
+				m.given(now, time.Since(now))
 			}
 		}
 	}
@@ -54,8 +54,8 @@ type memory struct {
 	heap  uint64 // objects, dead ones included
 	spare uint64 // held by the runtime, and of no use to it
 	last  struct {
-		heap uint64 // after giving
-		when time.Time
+		heap uint64    // after giving
+		next time.Time // not before
 	}
 	samples [2]metrics.Sample
 }
@@ -67,13 +67,10 @@ func (m *memory) read() {
 }
 
 func (m *memory) worthGiving(now time.Time) bool {
-	if now.Sub(m.last.when) < givingPause {
-		return false
-	}
-	return m.spare >= givingBytes || m.heap > m.last.heap+m.last.heap/idleGrowth
+	return now.After(m.last.next) && (m.spare >= givingBytes || m.heap > m.last.heap+m.last.heap/heapGrowth)
 }
 
-func (m *memory) given(now time.Time) {
+func (m *memory) given(now time.Time, took time.Duration) {
 	m.read()
-	m.last.heap, m.last.when = m.heap, now
+	m.last.heap, m.last.next = m.heap, now.Add(took*givingShare)
 }

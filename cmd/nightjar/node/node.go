@@ -29,10 +29,11 @@ type Node struct {
 	tls    []namedTLS
 	bound  []Bound
 
-	failed chan struct{} // closed when the store has failed
-	done   chan struct{} // closed when the Node ends
-	tasks  goroutines
-	ending sync.Once
+	failed   chan struct{} // closed when the store has failed
+	done     chan struct{} // closed when the Node ends
+	tasks    goroutines    // end with done
+	stopping goroutines    // of Stop
+	ending   sync.Once
 }
 
 // Bound is a listener, and where it listens in fact.
@@ -149,7 +150,7 @@ func (n *Node) storeStats() func() store.Stats {
 // Start begins to serve.
 func (n *Node) Start() error {
 	if n.store != nil {
-		n.store.Start(n.durable)
+		n.store.Start(n.broker.Gate(), n.durable)
 	}
 	if err := n.server.Start(); err != nil {
 		return fmt.Errorf("start listeners: %w", err)
@@ -228,4 +229,11 @@ func (n *Node) shutdown(ctx context.Context) error {
 		n.admin.Close()
 	}
 	return err
+}
+
+// Stop is Shutdown in the background: its result comes over the channel.
+func (n *Node) Stop(ctx context.Context) <-chan error {
+	result := make(chan error, 1)
+	n.stopping.start(func() { result <- n.Shutdown(ctx) })
+	return result
 }

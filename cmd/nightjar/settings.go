@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"nightjar/configs"
+)
+
+// settings are the flags that say how the broker works.
+type settings struct {
+	file   string
+	listen []string
+	single map[string]*string // of flags that stand for one key, by the flag's name
+}
+
+// flagKeys are the keys of the configuration that have a flag.
+var flagKeys = []struct{ flag, key, value, help string }{
+	{"data", "data.dir", "DIR", "folder for sessions and retained messages (default ./nightjar-data)"},
+	{"durability", "data.durability", "MODE", "what an acknowledged message survives: strict (a power cut), relaxed (the end of the process), memory (nothing) (default strict)"},
+	{"admin", "admin.url", "URL|off", "where metrics and health are served (default http://127.0.0.1:18083)"},
+	{"log-level", "log.level", "LEVEL", "debug, info, warn or error (default info)"},
+	{"log-format", "log.format", "FORMAT", "text, json, or auto: text on a terminal, json otherwise (default auto)"},
+}
+
+// add puts the flags on a command.
+func (s *settings) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (.yaml, .toml or .json)")
+	flags.StringArrayVarP(&s.listen, "listen", "l", nil,
+		"`URL` to listen on, in place of all configured listeners: tcp://host:port, tls://, ws://host:port/path, wss://, unix:///path; may be repeated")
+	s.single = map[string]*string{}
+	for _, f := range flagKeys {
+		s.single[f.flag] = flags.String(f.flag, "", "`"+f.value+"`: "+f.help)
+	}
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml", "toml", "json") // the flag is there
+	_ = cmd.MarkFlagDirname("data")
+	for flag, values := range map[string][]string{
+		"durability": {"strict", "relaxed", "memory"}, "log-level": {"debug", "info", "warn", "error"}, "log-format": {"auto", "text", "json"},
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+}
+
+// load reads the configuration.
+func (s *settings) load(cmd *cobra.Command) (configs.Config, []configs.Problem, error) {
+	o := configs.Options{File: s.file, Listen: s.listen}
+	for _, f := range flagKeys {
+		if cmd.Flags().Changed(f.flag) {
+			o.Flags = append(o.Flags, configs.Flag{Name: "--" + f.flag, Key: f.key, Value: *s.single[f.flag]})
+		}
+	}
+	c, warnings, err := configs.Load(o)
+	if faults, ok := errors.AsType[configs.Errors](err); ok {
+		noun := "faults"
+		if len(faults) == 1 {
+			noun = "fault"
+		}
+		err = fmt.Errorf("%d %s in the configuration\n%w", len(faults), noun, faults)
+	}
+	if err != nil {
+		return c, nil, usage(err)
+	}
+	return c, warnings, nil
+}
+
+// newLogger makes the logger, which writes to standard error.
+func newLogger(c configs.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // was checked by configs
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" || c.Format == "auto" && terminal() {
+		return slog.New(slog.NewTextHandler(os.Stderr, o))
+	}
+	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+}
+
+// terminal tells whether a person reads what we say.
+func terminal() bool { return term.IsTerminal(int(os.Stderr.Fd())) }
