@@ -25,6 +25,7 @@ func (a *addressCounts) add(c *client, most int) bool {
 	if !addr.IsValid() || addr.IsLoopback() {
 		return true
 	}
+	c.more().tooFast = !c.b.connects.Allow()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.counts[addr]

@@ -68,6 +68,19 @@ func (a *aliases) outward(d *packets.Delivery, topic string) {
 	d.TopicAlias = uint16(at + 1)
 }
 
+// alias gives a PUBLISH to the client a Topic Alias, unless that makes it too large for the client: setting one
+// takes three bytes, and so does the use of one in place of a shorter topic. The outbox is locked.
+func (c *client) alias(d *packets.Delivery, m *packets.Message) {
+	if c.aliases == nil {
+		return
+	}
+	c.aliases.outward(d, m.TopicName)
+	if !c.fits(m.Size(c.version, d)) {
+		c.aliases.undo(d)
+		d.TopicAlias, d.OmitTopicName = 0, false
+	}
+}
+
 // undo forgets an alias that was to be set with a packet that is not sent.
 func (a *aliases) undo(d *packets.Delivery) {
 	if a == nil || d.TopicAlias == 0 || d.OmitTopicName {

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"nightjar/auth"
 	"nightjar/packets"
 	"nightjar/retained"
@@ -59,24 +61,28 @@ type Listener struct {
 
 // Broker routes messages between connections.
 type Broker struct {
-	cfg         Config
-	log         *logger
-	auth        *auth.Auth
-	store       Store // nil: nothing outlives the process
-	server      *transports.Server
-	listeners   map[string]Listener // fixed before Serve
-	tree        *topics.Tree[*session]
-	retained    *retained.Store
-	registry    registry
-	workers     []*worker // by Turn.ID
-	counters    counters  // summed over the workers
-	addresses   addressCounts
-	wills       willQueue
-	clock       func() packets.Instant
-	decoder     packets.Limits
-	topics      topics.Limits
-	queueLimits sessions.Limits
-	started     time.Time
+	cfg            Config
+	log            *logger
+	auth           *auth.Auth
+	store          Store // nil: nothing outlives the process
+	server         *transports.Server
+	listeners      map[string]Listener // fixed before Serve
+	tree           *topics.Tree[*session]
+	retained       *retained.Store
+	registry       registry
+	workers        []*worker // by Turn.ID
+	counters       counters  // summed over the workers
+	addresses      addressCounts
+	users          users
+	connects       *rate.Limiter // new connections, but for loopback
+	publishLimited bool          // fixed
+	memory, disk   atomic.Int32  // Pressure
+	wills          willQueue
+	clock          func() packets.Instant
+	decoder        packets.Limits
+	topics         topics.Limits
+	queueLimits    sessions.Limits
+	started        time.Time
 
 	// gate is held for reading during a turn that changes sessions, and for writing by the
 	// store when it takes the open batch: so all changes of a turn are in one transaction.
@@ -116,6 +122,9 @@ func New(cfg Config, a *auth.Auth, st Store, listeners map[string]Listener, cloc
 	}
 	b.registry.init()
 	b.addresses.init()
+	b.users.init()
+	b.connects = rate.NewLimiter(rate.Limit(cfg.Limits.ConnectRate), cfg.Limits.ConnectBurst)
+	b.publishLimited = cfg.Limits.PublishRate < PublishRateOff
 	return b, nil
 }
 

@@ -20,8 +20,8 @@ func (b *Broker) Check() error {
 			if s.will != nil && s.owner == nil {
 				waiting++
 			}
-			if s.Ended || s.ClientID != id {
-				errs = append(errs, fmt.Errorf("session %q of %q is in the registry, ended %t", s.ClientID, id, s.Ended))
+			if s.Ended() || s.ClientID != id {
+				errs = append(errs, fmt.Errorf("session %q of %q is in the registry, ended %t", s.ClientID, id, s.Ended()))
 			}
 			if c := s.client.Load(); c != nil && c != s.owner {
 				errs = append(errs, fmt.Errorf("session %q has a client that is not its owner", id))

@@ -39,6 +39,7 @@ type client struct {
 	maxPacket uint32       // Maximum Packet Size of the client; fixed by CONNECT
 	unacked   atomic.Int32 // QoS 1 and 2 messages from the client that it has no answer to
 	wantsSafe atomic.Bool  // safe is to be called when output was released
+	pumping   atomic.Bool  // a pump has been posted
 	lastSeen  packets.Instant
 	allowed   *route // the last topic that the client was allowed to publish to
 
@@ -53,6 +54,10 @@ type rare struct {
 	slowSince packets.Instant   // since when the outbox is over its limit; 0: it is not
 	aliases   map[uint16]string // Topic Aliases of the client
 	address   *addressCount     // nil: not counted
+	tooFast   bool              // the connection came over the connect rate: CONNECT is refused
+	throttled bool              // reading pauses for a while
+	tokens    float64           // messages that may be published now; below 0: owed
+	metered   packets.Instant   // when tokens was counted
 }
 
 func (c *client) more() *rare {
@@ -65,10 +70,13 @@ func (c *client) more() *rare {
 // errClosed ends a connection without an answer.
 var errClosed = errors.New("connection closed by the client")
 
+// busyMin is how many connections over the limit are told so at least; more are closed without a word.
+const busyMin = 16
+
 func (w *worker) opened(conn *transports.Conn) transports.Receiver {
 	c := &client{b: w.b, conn: conn, lastSeen: w.now}
 	lim := &w.b.cfg.Limits
-	if w.b.stopping.Load() || w.b.server.Connections() > lim.Connections+lim.Connections/16 {
+	if w.b.stopping.Load() || w.b.server.Connections() > lim.Connections+lim.Connections/16+busyMin {
 		w.count[countRefusedConnections]++
 		return nil
 	}
@@ -99,12 +107,18 @@ func (c *client) Receive(t *transports.Turn, data []byte) (used, want int) {
 		if h.Size == 0 || len(data)-used < total {
 			return used, total
 		}
+		if c.withheld(&h) {
+			c.throttle(w)
+			return used, total
+		}
 		body := data[used+h.Size : used+total]
 		used += total
 		c.lastSeen = w.now
 		w.count[countPacketsReceived]++
 		if err := c.handle(w, h, body); err != nil {
 			c.end(w, err)
+		}
+		if c.state == stateGone { // [v5 MQTT-3.14.4-1]: what follows DISCONNECT is ignored
 			return len(data), 0
 		}
 		if c.conn.Paused() {
@@ -220,8 +234,13 @@ func (c *client) end(w *worker, err error) {
 func (c *client) sendDisconnect(w *worker, code packets.ReasonCode, err error) {
 	d := packets.Disconnect{ReasonCode: code}
 	setReason(&d.Properties, err)
-	c.conn.Write(w.turn, c.encode(nil, &d, &d.Properties))
+	if out := c.encode(nil, &d, &d.Properties); c.fits(len(out)) {
+		c.conn.Write(w.turn, out)
+	}
 }
+
+// fits tells whether the client takes a packet of so many bytes [v5 MQTT-3.1.2-27].
+func (c *client) fits(size int) bool { return c.maxPacket == 0 || size <= int(c.maxPacket) }
 
 // setReason puts the text of an error into a Reason String.
 func setReason(p *packets.Properties, err error) {
@@ -244,7 +263,7 @@ func (c *client) encode(dst []byte, p packet, props *packets.Properties) []byte 
 		props.Present &^= 1 << packets.PropReasonString
 	}
 	out, err := p.Append(dst, c.version)
-	if err == nil && c.maxPacket > 0 && len(out)-len(dst) > int(c.maxPacket) {
+	if err == nil && !c.fits(len(out)-len(dst)) {
 		props.Present &^= 1 << packets.PropReasonString
 		out, err = p.Append(dst, c.version)
 	}
@@ -279,6 +298,9 @@ func (c *client) Expired(t *transports.Turn) (next int64) {
 		c.end(w, packets.Errorf(packets.KeepAliveTimeout, "", "no whole CONNECT in time"))
 		return 0
 	}
+	if c.unthrottle(w) && c.state != stateReady {
+		return 0
+	}
 	if c.conn.Paused() {
 		// The broker is the one that does not read.
 		c.lastSeen = w.now
@@ -287,6 +309,7 @@ func (c *client) Expired(t *transports.Turn) (next int64) {
 		c.end(w, packets.Errorf(packets.KeepAliveTimeout, "v5 MQTT-3.1.2-24", "nothing came for one and a half times the keep alive of %d s", c.keepAlive))
 		return 0
 	}
+	c.pump(w)
 	if c.tooSlow(w) {
 		c.end(w, packets.Errorf(packets.QuotaExceeded, "", "the connection does not take what is sent to it"))
 		return 0
@@ -301,13 +324,17 @@ func (c *client) silentUntil() int64 { return int64(c.lastSeen) + int64(c.keepAl
 const slowCheck = 5000
 
 func (c *client) nextDeadline(w *worker) int64 {
+	next := int64(w.now) + 12*slowCheck
+	if c.rare != nil && c.rare.throttled {
+		next = int64(w.now) + throttleTime
+	}
 	if c.conn.Buffered() > 0 {
-		return int64(w.now) + slowCheck
+		next = int64(w.now) + slowCheck
 	}
-	if c.keepAlive == 0 {
-		return int64(w.now) + 12*slowCheck
+	if c.keepAlive > 0 {
+		next = min(next, c.silentUntil())
 	}
-	return c.silentUntil()
+	return next
 }
 
 // tooSlow tells whether the outbox has not been empty for too long.

@@ -8,6 +8,7 @@ import (
 	"nightjar/packets"
 	"nightjar/sessions"
 	"nightjar/topics"
+	"nightjar/transports"
 )
 
 // deliver gives the worker's publication to everybody on the route.
@@ -15,7 +16,7 @@ func (w *worker) deliver(r *route) {
 	p := &w.pub
 	for i := range r.receivers {
 		x := &r.receivers[i]
-		if x.s == p.from && (x.noLocal || x.mixed) { // [v5 MQTT-3.8.3-3]
+		if (x.noLocal || x.mixed) && x.s.ClientID == p.view.PublisherID { // [v5 MQTT-3.8.3-3]
 			w.deliverLocal(r, x)
 			continue
 		}
@@ -95,7 +96,7 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.Durable() && !s.Ended {
+		if s.Durable() && !s.Ended() {
 			return rankOffline
 		}
 		return 0
@@ -161,7 +162,7 @@ func (w *worker) give0(s *session, retain bool, ids []uint32) {
 	if !ok {
 		return
 	}
-	if c.maxPacket > 0 && len(f.bytes) > int(c.maxPacket) { // [v5 MQTT-3.1.2-28]
+	if !c.fits(len(f.bytes)) { // [v5 MQTT-3.1.2-28]
 		w.drop(dropTooLarge, s.ClientID, p.view.TopicName)
 	} else if c.conn.BufferedLocked(out)+len(f.bytes) > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
 		w.drop(dropSlow, s.ClientID, p.view.TopicName)
@@ -180,10 +181,9 @@ func (w *worker) give0Own(c *client, retain bool, ids []uint32) {
 	if !ok {
 		return
 	}
-	c.aliases.outward(&d, p.view.TopicName)
+	c.alias(&d, &p.view)
 	size := p.view.Size(c.version, &d)
-	if c.maxPacket > 0 && size > int(c.maxPacket) {
-		c.aliases.undo(&d)
+	if !c.fits(size) {
 		w.drop(dropTooLarge, c.session.ClientID, p.view.TopicName)
 	} else if c.conn.BufferedLocked(out)+size > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
 		c.aliases.undo(&d)
@@ -200,8 +200,8 @@ func (w *worker) give0Own(c *client, retain bool, ids []uint32) {
 func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint32) {
 	p := &w.pub
 	c := s.client.Load()
-	durable := s.Durable() && !s.Ended
-	if s.Ended || c == nil && !durable {
+	durable := s.Durable() && !s.Ended()
+	if s.Ended() || c == nil && !durable {
 		return
 	}
 	p.reached++
@@ -216,16 +216,32 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 		return
 	}
 	it.Message = p.message()
-	dropped, full := s.Add(it, w.b.queueLimits)
-	if full {
+	if !w.makeRoomLocked(s, &it) {
 		w.drop(dropQueueFull, s.ClientID, p.view.TopicName)
-		if dropped.Row == it.Row && dropped.Message == it.Message {
-			return
-		}
-		w.forget(dropped)
+		return
 	}
+	s.Add(it)
 	w.count[countMessagesQueued]++
 	w.persist(it.Row)
+	if c != nil && c.congested() {
+		c.pumpLater()
+	}
+}
+
+// makeRoomLocked makes room in the queue by its policy, and reports whether the new item may stay. s is locked.
+func (w *worker) makeRoomLocked(s *session, it *sessions.Item) bool {
+	for s.Full(it, w.b.queueLimits) {
+		if !w.b.cfg.Limits.QueueDropOldest {
+			return false
+		}
+		oldest, ok := s.DropOldest()
+		if !ok {
+			return false
+		}
+		w.drop(dropQueueFull, s.ClientID, oldest.Message.TopicName)
+		w.forget(oldest)
+	}
+	return true
 }
 
 // persist stores a row; the publisher's answer waits for it.
@@ -240,6 +256,33 @@ func (w *worker) forget(it sessions.Item) {
 	if it.Row != nil {
 		it.Row.Gone.Store(true)
 		w.put(sessions.Op{Kind: sessions.Done, Row: it.Row})
+	}
+}
+
+// pumpLater has the session's messages sent when the outbox, which is congested now, has been written. Drained comes only
+// after an outbox that the socket did not take at once.
+func (c *client) pumpLater() {
+	if c.pumping.Swap(true) {
+		return
+	}
+	c.conn.Post(func(t *transports.Turn) {
+		w := c.b.worker(t)
+		c.pumping.Store(false)
+		if c.state != stateReady {
+			return
+		}
+		if c.congested() {
+			c.conn.SetDeadline(int64(w.now) + 1000) // Drained will come, or another turn is about to write
+			return
+		}
+		c.pump(w)
+	})
+}
+
+// pumpOn goes on later where the outbox is what keeps messages back. s is locked.
+func (c *client) pumpOn(s *session) {
+	if (s.Queued() > 0 || s.backlog != nil || s.InFlight() > 0) && c.congested() {
+		c.pumpLater()
 	}
 }
 
@@ -261,7 +304,7 @@ func (w *worker) sendNewLocked(s *session, c *client, it sessions.Item) {
 		return
 	}
 	f := p.frame(c.version, it.QoS, it.Retain)
-	if c.maxPacket > 0 && len(f.bytes) > int(c.maxPacket) { // [v5 MQTT-3.1.2-28]
+	if !c.fits(len(f.bytes)) { // [v5 MQTT-3.1.2-28]
 		w.drop(dropTooLarge, s.ClientID, p.view.TopicName)
 		return
 	}
@@ -286,7 +329,7 @@ func (w *worker) sendLocked(s *session, c *client, it sessions.Item, ticket uint
 	d := packets.Delivery{QoS: it.QoS, Retain: it.Retain, SubscriptionIDs: it.SubscriptionIDs, PacketID: s.NextPacketID()}
 	d.ExpirySeconds, d.HasExpiry = remaining(it.Message, w.now)
 	m := it.Message
-	if c.maxPacket > 0 && m.Size(c.version, &d) > int(c.maxPacket) {
+	if !c.fits(m.Size(c.version, &d)) {
 		w.drop(dropTooLarge, s.ClientID, m.TopicName)
 		w.forget(it)
 		return
@@ -306,7 +349,7 @@ func (w *worker) transmit(c *client, m *packets.Message, d *packets.Delivery, ti
 	}
 	w.count[countMessagesSent]++
 	if w.durable(ticket) {
-		c.aliases.outward(d, m.TopicName)
+		c.alias(d, m)
 		out = m.Append(out, c.version, d)
 	} else {
 		c.waitLocked(w, ticket, 0, m.Append(nil, c.version, d))
@@ -320,6 +363,7 @@ func (w *worker) pumpLocked(s *session, c *client) {
 	if s.client.Load() != c {
 		return
 	}
+	defer c.pumpOn(s)
 	for !c.congested() {
 		id, it, released, ok := s.Resend(int(c.window))
 		if !ok {
@@ -359,8 +403,14 @@ func (w *worker) resendLocked(s *session, c *client, id uint16, it sessions.Item
 	}
 	d := packets.Delivery{QoS: it.QoS, Retain: it.Retain, Dup: true, SubscriptionIDs: it.SubscriptionIDs, PacketID: id}
 	d.ExpirySeconds, d.HasExpiry = remaining(it.Message, w.now)
-	if c.maxPacket > 0 && it.Message.Size(c.version, &d) > int(c.maxPacket) || !w.mayReceive(s, it.Message.TopicName) {
-		w.drop(dropTooLarge, s.ClientID, it.Message.TopicName)
+	reason := dropReasons
+	if !c.fits(it.Message.Size(c.version, &d)) {
+		reason = dropTooLarge
+	} else if !w.mayReceive(s, it.Message.TopicName) {
+		reason = dropNotAuthorized
+	}
+	if reason != dropReasons {
+		w.drop(reason, s.ClientID, it.Message.TopicName)
 		s.Abandon(id)
 		w.forget(it)
 		return

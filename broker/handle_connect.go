@@ -63,6 +63,10 @@ func (c *client) checkConnect(w *worker, p *packets.Connect) error {
 	switch {
 	case w.b.failed.Load() != nil || w.b.stopping.Load():
 		return packets.Errorf(packets.ServerUnavailable, "", "the server is not available")
+	case c.rare != nil && c.rare.tooFast:
+		return packets.Errorf(packets.ConnectionRateExceeded, "", "too many new connections; try again later")
+	case Pressure(w.b.memory.Load()) != PressureNone:
+		return packets.Errorf(packets.ServerBusy, "", "the server is short of memory")
 	case c.busy:
 		return packets.Errorf(packets.ServerBusy, "", "too many connections")
 	case p.Properties.Present.Has(packets.PropAuthenticationMethod):
@@ -248,8 +252,13 @@ func (c *client) connected(w *worker) {
 	if c.version >= packets.V5 {
 		c.announce(w, &a.Properties)
 	}
+	out := c.encode(nil, &a, &a.Properties)
+	if !c.fits(len(out)) {
+		c.end(w, errTooSmall)
+		return
+	}
 	// What waited for the store until now was nothing but this.
-	if !c.conn.Write(w.turn, c.encode(nil, &a, &a.Properties)) {
+	if !c.conn.Write(w.turn, out) {
 		return
 	}
 	w.b.log.connected(c)
@@ -300,18 +309,21 @@ func (c *client) refuse(w *worker, code packets.ReasonCode, err error) {
 	if c.answersRefusal(code) {
 		a := packets.Connack{ReasonCode: code}
 		setReason(&a.Properties, err)
-		c.conn.Write(w.turn, c.encode(nil, &a, &a.Properties))
+		if out := c.encode(nil, &a, &a.Properties); c.fits(len(out)) {
+			c.conn.Write(w.turn, out)
+		}
 	}
 	c.leave(w, false)
 	c.conn.Finish(w.turn)
 }
 
-// answersRefusal tells whether a refused client gets a CONNACK: one whose version is known, and in 3.1.1
+// answersRefusal tells whether a refused client gets a CONNACK: one whose version is known, with a code that
+// CONNACK may have (a session that is taken over before its CONNACK gets none), and in 3.1.1
 // only where there is a return code for it. A packet that is malformed there closes the connection
 // [v3.1.1 MQTT-3.1.4-1].
 func (c *client) answersRefusal(code packets.ReasonCode) bool {
 	switch {
-	case c.version == 0 || code == packets.KeepAliveTimeout:
+	case c.version == 0 || !code.ValidFor(packets.CONNACK): // [v5 MQTT-3.2.2-8]
 		return false
 	case c.version >= packets.V5:
 		return true
@@ -319,6 +331,9 @@ func (c *client) answersRefusal(code packets.ReasonCode) bool {
 	return code != packets.MalformedPacket && code != packets.ProtocolError && code != packets.PacketTooLarge &&
 		code != packets.TopicNameInvalid
 }
+
+// errTooSmall ends the connection of a client that cannot take an answer it must get.
+var errTooSmall = packets.Errorf(packets.PacketTooLarge, "v5 MQTT-3.1.2-27", "the answer is larger than the maximum packet size of the client")
 
 var errSessionOwner = &packets.Error{Code: packets.NotAuthorized, Reason: "the client identifier belongs to another user"}
 

@@ -25,7 +25,7 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 		}
 	}
 	if in.QoS > 0 {
-		if err := c.takeCredit(w); err != nil {
+		if err := c.takeCredit(w, in); err != nil {
 			return err
 		}
 	}
@@ -34,6 +34,11 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 		return c.badTopic(w, in, err)
 	}
 	w.count[countMessagesReceived]++
+	if w.b.publishLimited {
+		if err := c.meter(w); err != nil {
+			return err
+		}
+	}
 	if code, reason := c.mayPublish(w, r, in); code != packets.Success {
 		return c.deny(w, in, code, reason)
 	}
@@ -48,10 +53,10 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 }
 
 // takeCredit counts a QoS 1 or 2 message that has no answer yet [v5 MQTT-3.3.4-7].
-func (c *client) takeCredit(w *worker) error {
+func (c *client) takeCredit(w *worker, in *packets.Publish) error {
 	n := int(c.unacked.Add(1))
 	most := w.b.cfg.Limits.ReceiveMaximum
-	if n > most && c.version >= packets.V5 {
+	if n > most && c.version >= packets.V5 && !c.holds(in) {
 		return packets.Errorf(packets.ReceiveMaximumExceeded, "v5 MQTT-3.3.4-7", "more than %d messages without an acknowledgement", most)
 	}
 	if n >= most && c.version < packets.V5 && !c.overrun && c.storeLags(w) {
@@ -121,18 +126,28 @@ func (c *client) deny(w *worker, in *packets.Publish, code packets.ReasonCode, r
 		c.ack(w, 0, 1, a)
 	case 2:
 		a.kind = packets.PUBREC
-		credit := int32(1)
+		credit, ticket := int32(1), uint64(0)
 		if code == packets.Success {
-			c.hold(w, in.PacketID)
-			credit = 0
+			var isNew bool
+			if isNew, ticket = c.hold(w, in.PacketID); isNew {
+				credit = 0
+			}
 		}
-		c.ack(w, 0, credit, a)
+		c.ack(w, ticket, credit, a)
 	case 0:
 		if code == packets.PayloadFormatInvalid {
 			return packets.Errorf(code, "", "%s", reason)
 		}
 	}
 	return nil
+}
+
+// holds tells whether a message is the repeat of a QoS 2 message, which is counted already.
+func (c *client) holds(in *packets.Publish) bool {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return in.QoS == 2 && s.Holds(in.PacketID)
 }
 
 // hold remembers the Packet Identifier of a QoS 2 message, and reports whether it is new.
@@ -151,9 +166,9 @@ func (c *client) hold(w *worker, id uint16) (isNew bool, ticket uint64) {
 // Identifier is held until PUBREL, so that a repeat is no second message [v5 MQTT-4.3.3-10].
 func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
 	isNew, ticket := c.hold(w, in.PacketID)
-	code := packets.Success
+	code, credit := packets.Success, int32(0)
 	if !isNew {
-		c.unacked.Add(-1) // it is counted already
+		credit = 1 // it is counted already
 	} else {
 		var routed uint64
 		code, routed = c.route(w, r, in)
@@ -162,7 +177,6 @@ func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
 	if code == packets.NoMatchingSubscribers {
 		code = packets.Success
 	}
-	credit := int32(0)
 	if code.IsError() {
 		c.session.mu.Lock()
 		if c.session.Free(in.PacketID) && c.session.ID != 0 {
@@ -184,7 +198,6 @@ func (c *client) route(w *worker, r *route, in *packets.Publish) (code packets.R
 		full = !w.retain()
 	}
 	w.deliver(r)
-	p.from = nil
 	switch {
 	case full && in.QoS > 0:
 		return packets.QuotaExceeded, p.ticket
@@ -201,7 +214,7 @@ func (w *worker) publishMessage(m *packets.Message) {
 		return // its name was checked when it was made
 	}
 	p := &w.pub
-	p.reset(nil)
+	p.reset()
 	p.view, p.whole = *m, m
 	p.expirySeconds, p.hasExpiry = remaining(m, w.now)
 	if m.Retain {
@@ -215,17 +228,24 @@ func (w *worker) publishMessage(m *packets.Message) {
 func (w *worker) retain() bool {
 	p := &w.pub
 	durable := w.b.store != nil && p.view.TopicName[0] != '$'
+	old := w.b.retained.Get(p.view.TopicName)
 	if len(p.view.Payload) == 0 {
-		if w.b.retained.Clear(p.view.TopicName) && durable {
+		if old == nil || !w.b.retained.Clear(p.view.TopicName) {
+			return true
+		}
+		w.b.users.moveRetained(old, nil)
+		if durable {
 			p.ticket = w.commit(sessions.Op{Kind: sessions.DeleteRetained, TopicName: p.view.TopicName})
 		}
 		return true
 	}
 	m := p.message()
-	if err := w.b.retained.Set(m); err != nil {
+	mine := old != nil && old.PublisherUser == m.PublisherUser
+	if !mine && !w.b.users.mayRetain(m.PublisherUser, w.b.cfg.Limits.RetainedPerUser) || w.b.retained.Set(m) != nil {
 		w.drop(dropRetainedFull, p.view.PublisherID, p.view.TopicName)
 		return false
 	}
+	w.b.users.moveRetained(old, m)
 	if durable {
 		p.ticket = w.commit(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
 	}

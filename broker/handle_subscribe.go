@@ -36,8 +36,20 @@ func (c *client) handleSubscribe(w *worker, h packets.Header, body []byte) error
 		a.ReasonCodes = append(a.ReasonCodes, code)
 	}
 	setReason(&a.Properties, reason)
-	c.reply(w, ticket, 0, c.encode(nil, &a, &a.Properties))
+	if err := c.replyWith(w, ticket, &a, &a.Properties); err != nil {
+		return err
+	}
 	c.pump(w)
+	return nil
+}
+
+// replyWith sends SUBACK or UNSUBACK, whose size grows with the request, once ticket is safe.
+func (c *client) replyWith(w *worker, ticket uint64, p packet, props *packets.Properties) error {
+	out := c.encode(nil, p, props)
+	if !c.fits(len(out)) {
+		return errTooSmall
+	}
+	c.reply(w, ticket, 0, out)
 	return nil
 }
 
@@ -77,13 +89,10 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 	}
 	if exists {
 		sub.TopicFilter = had.TopicFilter
-		_, filter, _, _ = topics.SplitShared(had.TopicFilter)
+		share, filter, _, _ = topics.SplitShared(had.TopicFilter)
 	}
 	s.Subscribe(sub)
-	w.b.tree.Subscribe(share, filter, s, topics.Options{
-		QoS: byte(sub.Options.QoS), NoLocal: sub.Options.NoLocal,
-		RetainAsPublished: sub.Options.RetainAsPublished, ID: sub.ID,
-	})
+	w.b.subscribe(s, share, filter, &sub)
 	var ticket uint64
 	if s.ID != 0 {
 		ticket = w.commit(sessions.Op{Kind: sessions.PutSubscription, Session: s.ID, Subscription: &sub})
@@ -123,8 +132,15 @@ func (c *client) handleUnsubscribe(w *worker, h packets.Header, body []byte) err
 		a.ReasonCodes = append(a.ReasonCodes, code)
 	}
 	s.mu.Unlock()
-	c.reply(w, ticket, 0, c.encode(nil, &a, &a.Properties))
-	return nil
+	return c.replyWith(w, ticket, &a, &a.Properties)
+}
+
+// subscribe puts a subscription into the tree, or changes it there. Either makes remembered routes stale.
+func (b *Broker) subscribe(s *session, share, filter string, sub *sessions.Subscription) {
+	b.tree.Subscribe(share, filter, s, topics.Options{
+		QoS: byte(sub.Options.QoS), NoLocal: sub.Options.NoLocal,
+		RetainAsPublished: sub.Options.RetainAsPublished, ID: sub.ID,
+	})
 }
 
 // unsubscribe takes a filter, as the client wrote it, out of the tree.

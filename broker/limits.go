@@ -16,6 +16,10 @@ type Limits struct {
 	Connections int
 	// ConnectionsPerAddress is the same for one source address; loopback is exempt.
 	ConnectionsPerAddress int
+	// ConnectRate and ConnectBurst bound new connections in a second, and at once; loopback is exempt. Over them:
+	// CONNACK 0x9F (3.1.1: 3).
+	ConnectRate  int
+	ConnectBurst int
 	// ConnectTimeout is the time from accept to a whole CONNECT; handshakes count. Over it: close.
 	ConnectTimeout time.Duration
 	// ConnectBytes is the size of a CONNECT packet. Over it: close.
@@ -52,6 +56,9 @@ type Limits struct {
 	OutboxBytes int
 	// SlowTimeout is how long an outbox may stay over its limit. Over it: DISCONNECT 0x97.
 	SlowTimeout time.Duration
+	// PublishRate is the number of messages that a client may publish in a second. Over it the client is not read
+	// for a while; far over it: DISCONNECT 0x96. PublishRateOff: no limit.
+	PublishRate int
 	// TopicAliases is the Topic Alias Maximum, in both directions, 0 to 65,535. Over it: 0x94.
 	TopicAliases int
 	// UserProperties and UserPropertyBytes bound one packet. Over them: 0x97.
@@ -59,26 +66,35 @@ type Limits struct {
 	UserPropertyBytes int
 	// Sessions is the number of sessions kept. Over it: CONNACK 0x97 (3.1.1: 3).
 	Sessions int
+	// SessionsPerUser is the same for one user name; anonymous clients are exempt. Over it: CONNACK 0x97 (3.1.1: 3).
+	SessionsPerUser int
 	// SessionExpiryMax is the longest Session Expiry Interval, which a v5 client is told; it is that of every
 	// 3.1.1 session without Clean Session.
 	SessionExpiryMax time.Duration
 	// RetainedMessages and RetainedBytes bound the retained messages of the broker. Over them: not retained, 0x97.
 	RetainedMessages int
 	RetainedBytes    int64
+	// RetainedPerUser is the number of retained messages of one user name; anonymous clients are exempt. Over it: not
+	// retained, 0x97.
+	RetainedPerUser int
 }
+
+// PublishRateOff is the PublishRate that limits nobody.
+const PublishRateOff = 1_000_000_000
 
 // DefaultLimits are the limits without configuration.
 func DefaultLimits() Limits {
 	return Limits{
 		Connections: 100_000, ConnectionsPerAddress: 1_000,
+		ConnectRate: 500, ConnectBurst: 5_000,
 		ConnectTimeout: 10 * time.Second, ConnectBytes: 64 << 10, PacketBytes: 1 << 20,
 		KeepAliveMax: 18 * time.Hour, ClientIDBytes: 256, UserNameBytes: 256, StringBytes: 4 << 10,
 		TopicBytes: 4096, TopicLevels: 64, Filters: 1_000, Subscriptions: 1_000,
 		ReceiveMaximum: 100, InFlight: 100, QueueMessages: 10_000, QueueBytes: 32 << 20,
 		OutboxBytes: 1 << 20, SlowTimeout: 30 * time.Second, TopicAliases: 16,
-		UserProperties: 64, UserPropertyBytes: 16 << 10,
-		Sessions: 1_000_000, SessionExpiryMax: 7 * 24 * time.Hour,
-		RetainedMessages: 1_000_000, RetainedBytes: 1 << 30,
+		PublishRate: PublishRateOff, UserProperties: 64, UserPropertyBytes: 16 << 10,
+		Sessions: 1_000_000, SessionsPerUser: 10_000, SessionExpiryMax: 7 * 24 * time.Hour,
+		RetainedMessages: 1_000_000, RetainedBytes: 1 << 30, RetainedPerUser: 100_000,
 	}
 }
 
@@ -93,6 +109,8 @@ func (l *Limits) Validate() error {
 	const big = 1 << 40
 	within("connections", int64(l.Connections), 1, big)
 	within("connections_per_address", int64(l.ConnectionsPerAddress), 1, big)
+	within("connect_rate", int64(l.ConnectRate), 1, big)
+	within("connect_burst", int64(l.ConnectBurst), 1, big)
 	within("connect_timeout (ms)", l.ConnectTimeout.Milliseconds(), 100, 3_600_000)
 	within("connect_bytes", int64(l.ConnectBytes), 64, 268_435_455)
 	within("packet_bytes", int64(l.PacketBytes), 64, 268_435_455)
@@ -110,13 +128,16 @@ func (l *Limits) Validate() error {
 	within("queue_bytes", int64(l.QueueBytes), 1, big)
 	within("outbox_bytes", int64(l.OutboxBytes), 4096, 1<<31-1)
 	within("slow_timeout (ms)", l.SlowTimeout.Milliseconds(), 1000, 86_400_000)
+	within("publish_rate", int64(l.PublishRate), 1, PublishRateOff)
 	within("topic_aliases", int64(l.TopicAliases), 0, 65_535)
 	within("user_properties", int64(l.UserProperties), 0, 100_000)
 	within("user_property_bytes", int64(l.UserPropertyBytes), 0, 268_435_455)
 	within("sessions", int64(l.Sessions), 1, big)
+	within("sessions_per_user", int64(l.SessionsPerUser), 1, big)
 	within("session_expiry_max (s)", int64(l.SessionExpiryMax/time.Second), 0, int64(sessions.ExpiryNever))
 	within("retained_messages", int64(l.RetainedMessages), 1, big)
 	within("retained_bytes", l.RetainedBytes, 1, big)
+	within("retained_per_user", int64(l.RetainedPerUser), 1, big)
 	return errors.Join(errs...)
 }
 
@@ -132,7 +153,7 @@ func (l *Limits) topics() topics.Limits {
 }
 
 func (l *Limits) queue() sessions.Limits {
-	return sessions.Limits{Messages: l.QueueMessages, Bytes: l.QueueBytes, DropOldest: l.QueueDropOldest}
+	return sessions.Limits{Messages: l.QueueMessages, Bytes: l.QueueBytes}
 }
 
 // sessionExpiry is the Session Expiry Interval that a client gets which asks for so many seconds.

@@ -23,6 +23,7 @@ const (
 	countUnknownAcks
 	countRefusedSubscriptions
 	countWills
+	countThrottled
 	countSessionsExpired
 	countRetainedExpired
 	countDrops  // and up
@@ -83,16 +84,16 @@ type Stats struct {
 	RetainedMessages                     int
 	RetainedBytes                        int64
 
-	ConnectionsOpened, ConnectionsClosed, ConnectionsRefused uint64
-	Disconnects, Takeovers                                   uint64
-	BytesReceived, BytesSent, PacketsReceived                uint64
-	MessagesReceived, MessagesSent, MessagesQueued           uint64
-	MessagesResent, Pings, UnknownAcks, SubscriptionsRefused uint64
-	WillsPublished, SessionsExpired, RetainedExpired         uint64
-	Dropped                                                  map[string]uint64 // by reason
-	LogLinesLeftOut                                          uint64
-	Durability, Version                                      string
-	UptimeSeconds                                            float64
+	ConnectionsOpened, ConnectionsClosed, ConnectionsRefused    uint64
+	Disconnects, Takeovers                                      uint64
+	BytesReceived, BytesSent, PacketsReceived                   uint64
+	MessagesReceived, MessagesSent, MessagesQueued              uint64
+	MessagesResent, Pings, UnknownAcks, SubscriptionsRefused    uint64
+	Throttled, WillsPublished, SessionsExpired, RetainedExpired uint64
+	Dropped                                                     map[string]uint64 // by reason
+	LogLinesLeftOut                                             uint64
+	Durability, Version                                         string
+	UptimeSeconds                                               float64
 }
 
 // Stats returns the broker's numbers. It may be called from any goroutine.
@@ -108,7 +109,7 @@ func (b *Broker) Stats() Stats {
 		BytesReceived: n(countBytesReceived), BytesSent: n(countBytesSent), PacketsReceived: n(countPacketsReceived),
 		MessagesReceived: n(countMessagesReceived), MessagesSent: n(countMessagesSent), MessagesQueued: n(countMessagesQueued),
 		MessagesResent: n(countResent), Pings: n(countPings), UnknownAcks: n(countUnknownAcks),
-		SubscriptionsRefused: n(countRefusedSubscriptions), WillsPublished: n(countWills),
+		SubscriptionsRefused: n(countRefusedSubscriptions), WillsPublished: n(countWills), Throttled: n(countThrottled),
 		SessionsExpired: n(countSessionsExpired), RetainedExpired: n(countRetainedExpired),
 		Dropped:         map[string]uint64{},
 		LogLinesLeftOut: b.log.leftOut.Load(),

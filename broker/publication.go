@@ -11,7 +11,6 @@ import (
 // message needs is made when the first receiver needs it, and once.
 type publication struct {
 	w       *worker
-	from    *session         // the publisher; nil for the broker's own
 	view    packets.Message  // payload and properties may be views into the input
 	whole   *packets.Message // the message as it is kept; nil until somebody keeps it
 	stored  *sessions.Stored // nil until a durable session queues it
@@ -45,11 +44,11 @@ func frameKind(v packets.Version, qos packets.QoS, retain bool) int {
 }
 
 // reset begins the next message.
-func (p *publication) reset(from *session) {
+func (p *publication) reset() {
 	for i := range p.frames {
 		p.frames[i].made = false
 	}
-	p.from, p.whole, p.stored, p.ticket, p.reached = from, nil, nil, 0, 0
+	p.whole, p.stored, p.ticket, p.reached = nil, nil, 0, 0
 	p.hasExpiry, p.expirySeconds = false, 0
 	p.view = packets.Message{}
 }
@@ -95,7 +94,7 @@ func (p *publication) store() *sessions.Stored {
 
 // fill begins the message that a client has published. Payload and properties stay views into in.
 func (p *publication) fill(topic string, c *client, in *packets.Publish) {
-	p.reset(c.session)
+	p.reset()
 	p.view.TopicName = topic
 	p.view.Payload = in.Payload
 	p.view.QoS, p.view.Retain = in.QoS, in.Retain

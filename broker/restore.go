@@ -36,6 +36,7 @@ func (r *Restore) Session(id uint64, rec sessions.Record) error {
 	}
 	sh.sessions[s.ClientID] = s
 	r.b.registry.count.Add(1)
+	r.b.users.change(s.UserName, 1, 0)
 	r.byID[id] = s
 	return nil
 }
@@ -51,10 +52,7 @@ func (r *Restore) Subscription(id uint64, sub sessions.Subscription) error {
 		return fmt.Errorf("session %d: filter %q: %w", id, sub.TopicFilter, err)
 	}
 	s.Subscribe(sub)
-	r.b.tree.Subscribe(share, filter, s, topics.Options{
-		QoS: byte(sub.Options.QoS), NoLocal: sub.Options.NoLocal,
-		RetainAsPublished: sub.Options.RetainAsPublished, ID: sub.ID,
-	})
+	r.b.subscribe(s, share, filter, &sub)
 	return nil
 }
 
@@ -87,7 +85,8 @@ func (r *Restore) Will(will sessions.Will) error {
 	s := sh.sessions[will.ClientID]
 	if s == nil {
 		s = &session{}
-		s.ClientID, s.UserName, s.Ended = will.ClientID, will.UserName, true
+		s.ClientID, s.UserName = will.ClientID, will.UserName
+		s.End()
 		will.Due = r.now
 	}
 	if will.Due == 0 {
@@ -98,12 +97,13 @@ func (r *Restore) Will(will sessions.Will) error {
 	return nil
 }
 
-// Retained takes a retained message.
+// Retained takes a retained message. One that has expired meanwhile goes with the next tick.
 func (r *Restore) Retained(m *packets.Message) error {
-	if m.Expiry != 0 && m.Expiry <= r.now {
-		return nil // the store's row goes with the next message of that topic, or by Expire
+	if err := r.b.retained.Set(m); err != nil {
+		return err
 	}
-	return r.b.retained.Set(m)
+	r.b.users.moveRetained(nil, m)
+	return nil
 }
 
 func (r *Restore) session(id uint64) (*session, error) {

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"nightjar/auth"
 	"nightjar/packets"
 	"nightjar/sessions"
@@ -14,6 +16,7 @@ type backlog struct {
 
 // backlogPart is what one subscription brought.
 type backlogPart struct {
+	filter   string
 	messages []*packets.Message
 	ids      []uint32
 	qos      packets.QoS
@@ -26,13 +29,15 @@ func (w *worker) remember(s *session, filter string, sub sessions.Subscription, 
 	if len(found) == 0 {
 		return
 	}
-	part := backlogPart{messages: found, qos: sub.Options.QoS, ticket: ticket}
+	part := backlogPart{filter: filter, messages: found, qos: sub.Options.QoS, ticket: ticket}
 	if sub.ID != 0 {
 		part.ids = []uint32{sub.ID}
 	}
 	if s.backlog == nil {
 		s.backlog = &backlog{}
 	}
+	// A client that asks again before all has come begins anew, so that asking often needs no more memory.
+	s.backlog.parts = slices.DeleteFunc(s.backlog.parts, func(x backlogPart) bool { return x.filter == filter })
 	s.backlog.parts = append(s.backlog.parts, part)
 }
 
@@ -47,7 +52,11 @@ func (w *worker) pumpBacklogLocked(s *session, c *client) (empty bool) {
 			}
 		}
 		for len(part.messages) > 0 {
-			m := part.messages[0]
+			m := w.b.retained.Get(part.messages[0].TopicName) // it may have been replaced or cleared meanwhile
+			if m == nil {
+				part.messages = part.messages[1:]
+				continue
+			}
 			qos := min(m.QoS, part.qos)
 			if c.congested() || qos > 0 && !s.CanSend(int(c.window)) {
 				return false
@@ -76,7 +85,7 @@ func (w *worker) sendRetainedLocked(s *session, c *client, m *packets.Message, q
 	if qos == 0 {
 		d := packets.Delivery{Retain: true, SubscriptionIDs: ids}
 		d.ExpirySeconds, d.HasExpiry = remaining(m, w.now)
-		if c.maxPacket > 0 && m.Size(c.version, &d) > int(c.maxPacket) {
+		if !c.fits(m.Size(c.version, &d)) {
 			w.drop(dropTooLarge, s.ClientID, m.TopicName)
 			return
 		}
@@ -107,8 +116,10 @@ func (w *worker) mayStillPublish(m *packets.Message) bool {
 // expireRetained removes retained messages whose time is over.
 func (w *worker) expireRetained() {
 	w.expired = w.b.retained.Expire(w.now, expiresMax, w.expired[:0])
-	for _, topic := range w.expired {
+	for _, m := range w.expired {
 		w.count[countRetainedExpired]++
-		w.put(sessions.Op{Kind: sessions.DeleteRetained, TopicName: topic})
+		w.b.users.moveRetained(m, nil)
+		w.put(sessions.Op{Kind: sessions.DeleteRetained, TopicName: m.TopicName})
 	}
+	clear(w.expired)
 }

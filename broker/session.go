@@ -8,6 +8,7 @@ import (
 	"nightjar/auth"
 	"nightjar/packets"
 	"nightjar/sessions"
+	"nightjar/topics"
 )
 
 // session is a Session with what the broker needs to reach it.
@@ -28,7 +29,7 @@ type session struct {
 
 // identity is who the session's messages are authorized for.
 func (s *session) identity() auth.Identity {
-	return auth.Identity{UserName: s.UserName, ClientID: s.ClientID, Anonymous: s.UserName == "", Admin: s.Admin}
+	return auth.Identity{UserName: s.UserName, ClientID: s.ClientID, Anonymous: s.UserName == "", Admin: s.Admin()}
 }
 
 // shardsMax is the number of parts of the registry; a power of two.
@@ -89,8 +90,13 @@ func (w *worker) open(c *client, p *packets.Connect, id *auth.Identity) error {
 			w.publishWill(old)
 			return errSessions(w.b.cfg.Limits.Sessions)
 		}
+		if !w.b.users.addSession(id.UserName, w.b.cfg.Limits.SessionsPerUser) {
+			sh.mu.Unlock()
+			w.publishWill(old)
+			return errSessions(w.b.cfg.Limits.SessionsPerUser)
+		}
 		s = &session{}
-		s.ClientID, s.UserName, s.Admin = clientID, id.UserName, id.Admin
+		s.ClientID, s.UserName = clientID, id.UserName
 		s.mu.Lock()
 		sh.sessions[clientID] = s
 		w.b.registry.count.Add(1)
@@ -108,6 +114,7 @@ func (w *worker) attachLocked(s *session, c *client, p *packets.Connect) {
 	s.owner = c
 	s.DisconnectedAt = 0
 	s.ExpiryInterval = c.opening.expiry
+	w.b.setAdmin(s, c.opening.identity.Admin)
 	s.Reattach()
 	if s.Durable() {
 		if s.ID == 0 {
@@ -122,6 +129,18 @@ func (w *worker) attachLocked(s *session, c *client, p *packets.Connect) {
 	if p.HasWill {
 		s.will = newWill(s, &p.Will)
 		c.opening.ticket = w.commit(sessions.Op{Kind: sessions.PutWill, Will: s.will})
+	}
+}
+
+// setAdmin says what the client is now: a session that was restored knows only its user name. s is locked.
+func (b *Broker) setAdmin(s *session, on bool) {
+	if s.Admin() == on {
+		return
+	}
+	s.SetAdmin(on)
+	for _, sub := range s.Subscriptions() { // so that routes are made anew
+		share, filter, _, _ := topics.SplitShared(sub.TopicFilter)
+		b.subscribe(s, share, filter, &sub)
 	}
 }
 
@@ -154,15 +173,16 @@ func (s *session) expired(now packets.Instant) bool {
 
 // endLocked ends a session for good: its state goes [v5 MQTT-4.1.0-2]. s and sh are locked.
 func (w *worker) endLocked(sh *shard, s *session) (ticket uint64) {
-	if s.Ended {
+	if s.Ended() {
 		return 0
 	}
-	s.Ended = true
+	s.End()
 	for _, sub := range s.Subscriptions() {
 		w.b.unsubscribe(s, sub.TopicFilter)
 	}
 	delete(sh.sessions, s.ClientID)
 	w.b.registry.count.Add(-1)
+	w.b.users.removeSession(s.UserName)
 	if s.ID != 0 {
 		ticket = w.commit(sessions.Op{Kind: sessions.DeleteSession, Session: s.ID})
 	}

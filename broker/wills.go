@@ -13,7 +13,7 @@ import (
 // newWill makes the will of a session [v5 MQTT-3.1.2-7].
 func newWill(s *session, p *packets.Will) *sessions.Will {
 	will := &sessions.Will{
-		ClientID: s.ClientID, UserName: s.UserName,
+		ClientID: s.ClientID, UserName: s.UserName, Admin: s.Admin(),
 		DelayInterval:  p.Properties.WillDelayInterval,
 		ExpiryInterval: p.Properties.MessageExpiryInterval,
 		Message: &packets.Message{
@@ -60,7 +60,7 @@ func (w *worker) publishWill(will *sessions.Will) {
 	if will.ExpiryInterval > 0 {
 		m.Expiry = w.now + packets.Instant(will.ExpiryInterval)*1000
 	}
-	id := &auth.Identity{UserName: will.UserName, ClientID: will.ClientID, Anonymous: will.UserName == ""}
+	id := &auth.Identity{UserName: will.UserName, ClientID: will.ClientID, Anonymous: will.UserName == "", Admin: will.Admin}
 	if !w.b.allows(id, auth.ActionPublish, m.TopicName) {
 		w.drop(dropNotAuthorized, will.ClientID, m.TopicName)
 		return

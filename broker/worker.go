@@ -29,10 +29,10 @@ type worker struct {
 	pub        publication
 	publish    packets.Publish // of the packet at hand
 	ackPacket  packets.Ack
-	properties []byte    // scratch
-	expired    []string  // scratch
-	count      tally     // of this turn
-	fresh      []*client // began to wait for the store in this turn
+	properties []byte             // scratch
+	expired    []*packets.Message // scratch
+	count      tally              // of this turn
+	fresh      []*client          // began to wait for the store in this turn
 
 	mu         sync.Mutex
 	waiting    []*client // have output that waits for the store; guarded by mu

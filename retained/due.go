@@ -14,14 +14,14 @@ type dueEntry struct {
 }
 
 // Expire removes up to limit messages that have expired at now, the earliest first, and
-// appends their Topic Names to removed [v5 MQTT-3.3.2-5]. Its cost depends on how many it
+// appends them to removed [v5 MQTT-3.3.2-5]. Its cost depends on how many it
 // removes, not on how many are retained.
-func (s *Store) Expire(now packets.Instant, limit int, removed []string) []string {
+func (s *Store) Expire(now packets.Instant, limit int, removed []*packets.Message) []*packets.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ; limit > 0 && len(s.due) > 0 && s.due[0].expiry <= now; limit-- {
 		id := s.due[0].id
-		removed = append(removed, s.nodes.at(id).text)
+		removed = append(removed, s.nodes.at(id).message)
 		s.remove(id)
 	}
 	return removed

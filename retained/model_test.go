@@ -112,7 +112,8 @@ func TestModel(t *testing.T) {
 				if len(removed) != min(limit, due) {
 					t.Fatalf("removed %d, want %d of %d", len(removed), min(limit, due), due)
 				}
-				for _, name := range removed {
+				for _, gone := range removed {
+					name := gone.TopicName
 					if message := m.messages[name]; message == nil || message.Expiry == 0 || message.Expiry > now {
 						t.Fatalf("removed %q, which has not expired", name)
 					}

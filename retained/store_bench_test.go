@@ -102,7 +102,7 @@ func BenchmarkExpire1M(b *testing.B) {
 	for i := range messages {
 		messages[i] = expiring(fmt.Sprintf("a/%d/soon", i), 5)
 	}
-	removed := make([]string, 0, 100)
+	removed := make([]*packets.Message, 0, 100)
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, m := range messages {

@@ -14,6 +14,13 @@ type idSet struct {
 
 func (s *idSet) len() int { return len(s.list) + s.count }
 
+func (s *idSet) has(id uint16) bool {
+	if s.bits == nil {
+		return slices.Contains(s.list, id)
+	}
+	return s.bits[id/64]&(1<<(id%64)) != 0
+}
+
 func (s *idSet) add(id uint16) bool {
 	if s.bits == nil {
 		if slices.Contains(s.list, id) {

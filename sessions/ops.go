@@ -84,6 +84,7 @@ type Will struct {
 	Due            packets.Instant // 0 while the connection lives
 	ExpiryInterval uint32          // seconds from the moment it is published; 0: none
 	Message        *packets.Message
+	Admin          bool // its publisher administers the broker; not stored
 }
 
 // ExpiryNever is the Session Expiry Interval of a session that does not expire

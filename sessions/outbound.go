@@ -64,9 +64,8 @@ const (
 
 // Limits bounds the queue of a session.
 type Limits struct {
-	Messages   int
-	Bytes      int
-	DropOldest bool // when full, drop the oldest waiting message and not the new one
+	Messages int
+	Bytes    int
 }
 
 // Queued is the number of messages that wait, not counting those in flight.
@@ -107,21 +106,24 @@ func (s *Session) NextSeq() uint64 {
 	return b.seq
 }
 
-// Add puts an item at the end of the queue. Where a limit is reached, the item that has to go
-// is returned: the new one, or the oldest.
-func (s *Session) Add(it Item, lim Limits) (dropped Item, full bool) {
-	o := s.outbound()
-	size := it.bytes()
-	if len(o.queue)-o.head >= lim.Messages || o.queueBytes+size > lim.Bytes {
-		if !lim.DropOldest || o.head == len(o.queue) {
-			s.tidy()
-			return it, true
-		}
-		dropped, full = o.pop(), true
+// Full tells whether an item has no room in the queue.
+func (s *Session) Full(it *Item, lim Limits) bool {
+	return s.Queued() >= lim.Messages || s.QueuedBytes()+it.bytes() > lim.Bytes
+}
+
+// DropOldest takes the item out of the queue that has waited longest; ok is false when nothing waits.
+func (s *Session) DropOldest() (it Item, ok bool) {
+	if s.Queued() == 0 {
+		return Item{}, false
 	}
+	return s.flow().pop(), true
+}
+
+// Add puts an item at the end of the queue. The caller has checked that it is not Full.
+func (s *Session) Add(it Item) {
+	o := s.outbound()
 	o.queue = append(o.queue, it)
-	o.queueBytes += size
-	return dropped, full
+	o.queueBytes += it.bytes()
 }
 
 // Next takes the first item that has not expired out of the queue [v5 MQTT-3.3.2-5]. Those that
@@ -337,10 +339,18 @@ func (o *outbound) push(id uint16, sl slot) {
 		o.firstID = id
 	}
 	at := (int(id) - int(o.firstID) + ids) % ids
+	if before := ids - at; at >= o.span && before < at {
+		// After a restart: the identifier was given before that of the first slot.
+		for before+o.span > len(o.ring) {
+			o.grow()
+		}
+		o.first = (o.first - before) & (len(o.ring) - 1)
+		o.firstID, o.span, at = id, o.span+before, 0
+	}
 	for at >= len(o.ring) {
 		o.grow()
 	}
-	o.span = at + 1
+	o.span = max(o.span, at+1)
 	o.ring[(o.first+at)&(len(o.ring)-1)] = sl
 	o.inFlight++
 	if !sl.sent {

@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"nightjar/packets"
 )
@@ -22,10 +23,7 @@ type Session struct {
 	ID uint64
 	// ExpiryInterval is how long the session outlives its connection, in seconds.
 	ExpiryInterval uint32
-	// Ended says that the broker has given the session up for good.
-	Ended bool
-	// Admin says that the identity that made the session administers the broker; fixed.
-	Admin bool
+	marks          atomic.Uint32 // markEnded, markAdmin
 	// DisconnectedAt is when the connection ended; 0 while there is one.
 	DisconnectedAt packets.Instant
 
@@ -52,6 +50,29 @@ func (s *Session) more() *busy {
 
 // indexFrom is the number of subscriptions from which look-ups go through a map.
 const indexFrom = 16
+
+const (
+	markEnded = 1 << iota
+	markAdmin
+)
+
+// Ended tells whether the broker has given the session up for good.
+func (s *Session) Ended() bool { return s.marks.Load()&markEnded != 0 }
+
+// End gives the session up for good.
+func (s *Session) End() { s.marks.Or(markEnded) }
+
+// Admin tells whether the client administers the broker. Unlike the other methods it may be called at any time.
+func (s *Session) Admin() bool { return s.marks.Load()&markAdmin != 0 }
+
+// SetAdmin says whether the client administers the broker.
+func (s *Session) SetAdmin(on bool) {
+	if on {
+		s.marks.Or(markAdmin)
+	} else {
+		s.marks.And(^uint32(markAdmin))
+	}
+}
 
 // Durable tells whether the session outlives its connection.
 func (s *Session) Durable() bool { return s.ExpiryInterval > 0 }
@@ -144,6 +165,11 @@ func (s *Session) Hold(id uint16) bool {
 		b.held = &idSet{}
 	}
 	return b.held.add(id)
+}
+
+// Holds tells whether a Packet Identifier is held.
+func (s *Session) Holds(id uint16) bool {
+	return s.busy != nil && s.busy.held != nil && s.busy.held.has(id)
 }
 
 // Free forgets a held Packet Identifier, and reports whether it was held.

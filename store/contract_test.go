@@ -271,6 +271,9 @@ func (m *machine) publish(t *rapid.T, st *sessions.Stored) {
 			Released: rapid.Bool().Draw(t, "released"),
 		})
 	}
+	if n := len(op.Rows); n > 0 && rapid.Bool().Draw(t, "last row alone") {
+		op.Row, op.Rows = op.Rows[n-1], op.Rows[:n-1]
+	}
 	m.do(op)
 }
 

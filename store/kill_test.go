@@ -26,8 +26,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// kept is how many rows the child leaves in the queue: row n is done once row n+kept is appended.
-const kept = 50
+const (
+	// kept is how many rows the child leaves in the queue: row n is done once row n+kept is appended.
+	kept = 300
+	// pendingMax is below kept, so that no row is gone before it is durable: such a row would rightly be missing.
+	pendingMax = 200
+)
 
 // child appends rows for ever, and prints the last Seq of each batch once it is durable.
 func child(dir string) error {
@@ -47,6 +51,7 @@ func child(dir string) error {
 		queue, seq = append(queue, r.Row), r.Seq
 	}
 	var mu sync.Mutex
+	var printed uint64
 	lastSeq := make(map[uint64]uint64) // by ticket
 	durable := sync.NewCond(&mu)
 	s.Start(nil, func(ticket uint64, err error) {
@@ -55,7 +60,8 @@ func child(dir string) error {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println(lastSeq[ticket])
+		printed = max(printed, lastSeq[ticket]) // a batch may hold nothing but a Done
+		fmt.Println(printed)
 		delete(lastSeq, ticket)
 		durable.Broadcast()
 	})
@@ -65,15 +71,14 @@ func child(dir string) error {
 		op := message(1, seq, 2000)
 		queue = append(queue, op.Rows[0])
 		mu.Lock()
-		for s.Pending() > 200 {
+		for s.Pending() > pendingMax {
 			durable.Wait()
 		}
-		var ticket uint64
 		if len(queue) > kept {
 			s.Append(sessions.Op{Kind: sessions.Done, Row: queue[0]})
 			queue = queue[1:]
 		}
-		ticket = s.Append(op)
+		ticket := s.Append(op)
 		lastSeq[ticket] = seq
 		mu.Unlock()
 		s.Kick()

@@ -100,7 +100,11 @@ func (m *model) apply(op sessions.Op) {
 	case sessions.DeleteSubscription:
 		delete(m.subscriptions, subscriptionKey{op.Session, op.Subscription.TopicFilter})
 	case sessions.Publish:
-		for _, r := range op.Rows {
+		rows := op.Rows
+		if op.Row != nil {
+			rows = append(slices.Clip(rows), op.Row)
+		}
+		for _, r := range rows {
 			m.rows[place{r.Session, r.Seq}] = newModelRow(r)
 		}
 		if op.PacketID > 0 {

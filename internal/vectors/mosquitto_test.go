@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -38,15 +37,17 @@ func TestMosquittoSequences(t *testing.T) {
 	if len(all) < 900 {
 		t.Fatalf("only %d conversations", len(all))
 	}
-	known := loadDifferences(t)
+	known := loadDifferences(t, "mosquitto")
 	seen := map[string]int{}
 	for i := range all {
 		c := &all[i]
+		c.Name = strings.TrimSpace(c.Name)
 		if seen[c.Name]++; seen[c.Name] > 1 {
 			c.Name = fmt.Sprintf("%s (%d)", c.Name, seen[c.Name])
 		}
-		known.settle(t, c.Name, c.hold(t))
+		known.settle(t, "mosquitto "+c.Name, c.hold(t))
 	}
+	known.finish(t)
 }
 
 // hold has the conversation, and returns how ours differs.
@@ -253,40 +254,4 @@ func outcomes(all []packets.ReasonCode) string {
 		s.WriteString(" " + outcome(c))
 	}
 	return s.String()
-}
-
-// differences are the arguments of testdata/differences.txt that have not been used, by the name of the vector.
-type differences map[string]string
-
-func loadDifferences(t *testing.T) differences {
-	t.Helper()
-	text, err := os.ReadFile("testdata/differences.txt")
-	must(t, err)
-	d := differences{}
-	reason := ""
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if id, ok := strings.CutPrefix(line, "- "); ok {
-			if reason == "" || d[id] != "" {
-				t.Errorf("differences.txt: %s has no reason, or two", id)
-			}
-			d[id] = reason
-		} else if line != "" && line[0] != '#' {
-			reason = line
-		}
-	}
-	return d
-}
-
-// settle fails for a difference without an argument, and for an argument without a difference.
-func (d differences) settle(t *testing.T, id string, difference error) {
-	t.Helper()
-	reason := d[id]
-	delete(d, id)
-	switch {
-	case difference != nil && reason == "":
-		t.Errorf("%s: %v", id, difference)
-	case difference == nil && reason != "":
-		t.Errorf("%s: no longer differs; differences.txt says: %s", id, reason)
-	}
 }

@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	quietTick    = 500 * time.Millisecond
-	quietPackets = 500     // received or sent in a tick, at which the broker counts as quiet
-	givingShare  = 200     // giving may take one part in so many of the time
-	givingBytes  = 4 << 20 // the least that is worth it
-	heapGrowth   = 4       // a quarter more heap than last time is worth it too
+	watchTick    = 100 * time.Millisecond // after work
+	idleTick     = 500 * time.Millisecond // after none
+	quietPackets = 2000                   // received or sent in a second, up to which the broker counts as quiet
+	givingShare  = 50                     // giving takes at most one part in so many of the time
+	givingBytes  = 4 << 20                // the least that is worth it
+	heapGrowth   = 4                      // a quarter more heap than last time is worth it too
 	gcPercent    = 100
 )
 
@@ -23,23 +24,25 @@ func (n *Node) giveMemoryBack() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	tick := time.NewTicker(quietTick)
-	defer tick.Stop()
+	timer := time.NewTimer(watchTick)
+	defer timer.Stop()
 	var m memory
-	work := n.work()
+	work, then := n.work(), time.Now()
 	for {
 		select {
 		case <-n.done:
 			return
-		case now := <-tick.C:
-			before := work
-			work = n.work()
-			m.read()
-			if work-before <= quietPackets && m.worthGiving(now) {
-				debug.FreeOSMemory()
-				m.given(now, time.Since(now))
-			}
+		case <-timer.C:
 		}
+		now, before := time.Now(), work
+		work = n.work()
+		if float64(work-before) > quietPackets*now.Sub(then).Seconds() {
+			timer.Reset(watchTick)
+		} else {
+			m.give(now)
+			timer.Reset(idleTick)
+		}
+		then = now
 	}
 }
 
@@ -49,7 +52,7 @@ func (n *Node) work() uint64 {
 	return s.PacketsReceived + s.MessagesSent + s.ConnectionsOpened
 }
 
-// memory decides when to give memory back. Sizes are in bytes.
+// memory knows when to give memory back. Sizes are in bytes.
 type memory struct {
 	heap  uint64 // objects, dead ones included
 	spare uint64 // held by the runtime, and of no use to it
@@ -66,11 +69,13 @@ func (m *memory) read() {
 	m.heap, m.spare = m.samples[0].Value.Uint64(), m.samples[1].Value.Uint64()
 }
 
-func (m *memory) worthGiving(now time.Time) bool {
-	return now.After(m.last.next) && (m.spare >= givingBytes || m.heap > m.last.heap+m.last.heap/heapGrowth)
-}
-
-func (m *memory) given(now time.Time, took time.Duration) {
+// give gives memory back if it is worth it, and not too soon after the last time.
+func (m *memory) give(now time.Time) {
 	m.read()
-	m.last.heap, m.last.next = m.heap, now.Add(took*givingShare)
+	if now.Before(m.last.next) || m.spare < givingBytes && m.heap <= m.last.heap+m.last.heap/heapGrowth {
+		return
+	}
+	debug.FreeOSMemory()
+	m.read()
+	m.last.heap, m.last.next = m.heap, now.Add(time.Since(now)*givingShare)
 }

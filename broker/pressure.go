@@ -1,0 +1,121 @@
+package broker
+
+import (
+	"nightjar/packets"
+	"nightjar/transports"
+)
+
+// Pressure is how short the machine is of something.
+type Pressure int32
+
+// The levels of Pressure.
+const (
+	PressureNone Pressure = iota
+	PressureSoft          // new work is refused before old work suffers
+	PressureHard          // old work has to wait as well
+)
+
+func (p Pressure) String() string {
+	switch p {
+	case PressureNone:
+		return "none"
+	case PressureSoft:
+		return "soft"
+	case PressureHard:
+		return "hard"
+	}
+	return "unknown"
+}
+
+// SetMemory tells the broker how short memory is. Soft: connections are refused (0x89). Hard: clients that do not
+// take what is sent to them are disconnected (0x97), and publishers are not read.
+func (b *Broker) SetMemory(p Pressure) {
+	if Pressure(b.memory.Swap(int32(p))) == p {
+		return
+	}
+	b.log.Warn("memory pressure", "level", p.String())
+	if p == PressureHard {
+		b.server.Each(func(t *transports.Turn, c *transports.Conn) {
+			if r, ok := c.Receiver().(*client); ok && c.Buffered() > b.cfg.Limits.OutboxBytes/4 {
+				r.end(b.worker(t), packets.Errorf(packets.QuotaExceeded, "", "the server is short of memory, and this connection does not take what is sent to it"))
+			}
+		})
+	}
+}
+
+// SetDisk tells the broker how short the data disk is. Soft is an alarm. Hard: QoS 1 and 2 messages are not
+// taken over, and so not acknowledged; QoS 0 goes on.
+func (b *Broker) SetDisk(p Pressure) {
+	if Pressure(b.disk.Swap(int32(p))) != p {
+		b.log.Warn("disk pressure", "level", p.String())
+	}
+}
+
+// withheld tells whether a packet has to wait because the machine is short of something.
+func (c *client) withheld(h *packets.Header) bool {
+	if h.Type != packets.PUBLISH || c.state != stateReady {
+		return false
+	}
+	return Pressure(c.b.memory.Load()) == PressureHard ||
+		h.Flags&0b0110 != 0 && Pressure(c.b.disk.Load()) == PressureHard
+}
+
+// throttleTime is how long a client that is not read waits before it is looked at again, in milliseconds.
+const throttleTime = 500
+
+// throttle stops reading for a while.
+func (c *client) throttle(w *worker) {
+	c.more().throttled = true
+	c.conn.Pause()
+	c.conn.SetDeadline(int64(w.now) + throttleTime)
+	w.count[countThrottled]++
+}
+
+// rateBurst is how many seconds' worth of messages a client may send at once, and rateDebt is how many it may owe
+// before it is disconnected.
+const (
+	rateBurst = 1
+	rateDebt  = 10
+)
+
+// meter holds a client to its publish rate: reading pauses, and who has sent far too much is disconnected.
+func (c *client) meter(w *worker) error {
+	r, rate := c.more(), float64(w.b.cfg.Limits.PublishRate)
+	c.refill(w)
+	r.tokens--
+	switch {
+	case r.tokens < -rateDebt*rate:
+		return packets.Errorf(packets.MessageRateTooHigh, "", "far more than %d messages in a second", w.b.cfg.Limits.PublishRate)
+	case r.tokens < 0 && !c.conn.Paused():
+		c.throttle(w)
+	}
+	return nil
+}
+
+func (c *client) refill(w *worker) {
+	r, rate := c.more(), float64(w.b.cfg.Limits.PublishRate)
+	if r.metered == 0 {
+		r.tokens = rateBurst * rate
+	}
+	r.tokens = min(r.tokens+float64(w.now-r.metered)*rate/1000, rateBurst*rate)
+	r.metered = w.now
+}
+
+// unthrottle reads a client again when its time has come, and reports whether it was throttled.
+func (c *client) unthrottle(w *worker) bool {
+	if c.rare == nil || !c.rare.throttled {
+		return false
+	}
+	c.rare.throttled = false
+	if w.b.publishLimited {
+		c.refill(w)
+		if c.rare.tokens < 0 {
+			c.throttle(w)
+			return true
+		}
+	}
+	if !c.overrun {
+		c.conn.Resume(w.turn)
+	}
+	return true
+}
