@@ -79,7 +79,7 @@ func bindEnvironment(v *viper.Viper, keys []leaf, from *origin) {
 	from.unknownVariables(known)
 }
 
-// readFile checks the file and gives it to viper.
+// readFile checks the file, and gives viper what is good of it.
 func readFile(v *viper.Viper, file string, from *origin) error {
 	kind := strings.TrimPrefix(strings.ToLower(filepath.Ext(file)), ".")
 	switch kind {
@@ -91,16 +91,16 @@ func readFile(v *viper.Viper, file string, from *origin) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	v.SetConfigType(kind)
-	if err := v.ReadConfig(bytes.NewReader(text)); err != nil {
-		return Errors{syntaxProblem(file, text, err)}
-	}
-	root, err := parse(kind, text, v)
+	root, err := parse(kind, text)
 	if err != nil {
 		return Errors{syntaxProblem(file, text, err)}
 	}
 	from.section(root, reflect.TypeFor[Config](), "")
-	return nil
+	var good map[string]any
+	if err := root.Decode(&good); err != nil {
+		return Errors{syntaxProblem(file, text, err)}
+	}
+	return v.MergeConfigMap(good)
 }
 
 // apply puts what viper has found over the defaults.
@@ -108,7 +108,7 @@ func apply(v *viper.Viper, c *Config, from *origin) {
 	for _, l := range settings(c) {
 		raw := v.Get(viperKey(l.path))
 		switch {
-		case raw == nil || from.bad[l.path]:
+		case raw == nil:
 		case l.kind == kindSections:
 			applyListeners(raw, c, from)
 		default:
@@ -134,7 +134,7 @@ func applyListeners(raw any, c *Config, from *origin) {
 		ln := listener("", "")
 		for _, l := range leaves(reflect.ValueOf(&ln).Elem(), path) {
 			raw := at(item, strings.Split(strings.TrimPrefix(l.path, path+"."), "."))
-			if raw == nil || from.bad[l.path] {
+			if raw == nil {
 				continue
 			}
 			if err := assign(l.field, l.value, raw); err != nil {

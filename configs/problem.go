@@ -80,12 +80,6 @@ func (o *origin) where(key string) (string, int) {
 	return o.file, 0
 }
 
-// isSet tells whether anything but the defaults says something of a key.
-func (o *origin) isSet(key string) bool {
-	_, line := o.lines[key]
-	return line || o.flags[key] != "" || o.variable[key] != ""
-}
-
 // parent is the section of a key: of a.b[2].c it is a.b[2], then a.b, then a.
 func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
 
@@ -133,7 +127,7 @@ func didYouMean(name string, names []string) string {
 func nearest(name string, names []string) string {
 	best, least := "", max(len(name)/4, 1)+1
 	for _, n := range names {
-		if d := distance(strings.ToLower(name), n); d < least {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
 			best, least = n, d
 		}
 	}

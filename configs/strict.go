@@ -3,6 +3,7 @@ package configs
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,12 +14,17 @@ import (
 
 // parse returns the tree of a file, with lines where its format lets us know them. JSON is read as the YAML that it
 // also is; tabs, which YAML has not between its values, can be nothing else in JSON.
-func parse(kind string, text []byte, v *viper.Viper) (*yaml.Node, error) {
+func parse(kind string, text []byte) (*yaml.Node, error) {
 	root := new(yaml.Node)
-	if kind == "toml" {
-		return root, root.Encode(v.AllSettings())
-	}
-	if kind == "json" {
+	if kind == "toml" || kind == "json" {
+		v := viper.NewWithOptions(viper.KeyDelimiter(keyDelimiter))
+		v.SetConfigType(kind)
+		if err := v.ReadConfig(bytes.NewReader(text)); err != nil {
+			return nil, err
+		}
+		if kind == "toml" {
+			return root, root.Encode(v.AllSettings())
+		}
 		text = bytes.ReplaceAll(text, []byte("\t"), []byte(" "))
 	}
 	if err := yaml.Unmarshal(text, root); err != nil {
@@ -27,11 +33,11 @@ func parse(kind string, text []byte, v *viper.Viper) (*yaml.Node, error) {
 	if len(root.Content) == 0 {
 		return &yaml.Node{Kind: yaml.MappingNode}, nil // an empty file
 	}
-	return root.Content[0], nil
+	return resolve(root.Content[0]), nil
 }
 
 // section checks a section of the file against its struct: no key but ours, none twice, and the right kind of value
-// behind each. It notes their lines.
+// behind each. It notes their lines, and takes out of the tree what is wrong.
 func (o *origin) section(n *yaml.Node, t reflect.Type, prefix string) {
 	n = resolve(n)
 	if n.Kind != yaml.MappingNode {
@@ -42,9 +48,11 @@ func (o *origin) section(n *yaml.Node, t reflect.Type, prefix string) {
 		if !isNull(n) {
 			o.report(prefix, "is not a section; write %s", field{kind: kindSection}.wanted())
 		}
+		*n = yaml.Node{Kind: yaml.MappingNode}
 		return
 	}
 	known := fields(t)
+	var good []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
 		path := join(prefix, name.Value)
@@ -55,50 +63,62 @@ func (o *origin) section(n *yaml.Node, t reflect.Type, prefix string) {
 		o.lines[path] = name.Line
 		at := slices.IndexFunc(known, func(f field) bool { return f.key == name.Value })
 		if at < 0 {
-			o.unknown(path, name.Value, prefix, known)
+			o.unknown(path, name.Value, prefix, known, n)
 			continue
 		}
-		o.value(value, known[at], path)
+		if o.value(value, known[at], path) {
+			good = append(good, name, value)
+		}
 	}
+	n.Content = good
 }
 
-// value checks what stands behind a known key.
-func (o *origin) value(n *yaml.Node, f field, path string) {
+// value checks what stands behind a known key, and tells whether it is of the right kind.
+func (o *origin) value(n *yaml.Node, f field, path string) bool {
 	n = resolve(n)
 	switch {
 	case f.kind == kindSection:
 		o.section(n, f.typ, path)
+		return true
 	case isNull(n):
 		o.report(path, "has no value; write %s, or take the line out", f.wanted())
-	case f.kind == kindSections && n.Kind == yaml.SequenceNode:
-		for i, item := range n.Content {
-			at := fmt.Sprintf("%s[%d]", path, i)
-			o.lines[at] = item.Line
+		return false
+	case f.kind != kindSections && f.kind != kindTexts:
+		return true // assign says more
+	case n.Kind != yaml.SequenceNode:
+		o.report(path, "is not a list; write %s", f.wanted())
+		return false
+	}
+	for i, item := range n.Content {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		o.lines[at] = item.Line
+		if f.kind == kindSections {
 			o.section(item, f.typ.Elem(), at)
 		}
-	case f.kind == kindSections:
-		o.report(path, "is not a list; write %s", f.wanted())
-	case f.kind == kindTexts && n.Kind == yaml.SequenceNode:
-		for i, item := range n.Content {
-			o.lines[fmt.Sprintf("%s[%d]", path, i)] = item.Line
-		}
 	}
+	return true
 }
 
 // unknown refuses a key, with a hint: a near one of this section, or the place where the key belongs.
-func (o *origin) unknown(path, name, prefix string, known []field) {
-	keys := make([]string, len(known))
+func (o *origin) unknown(path, name, prefix string, known []field, section *yaml.Node) {
+	names, keys := map[string]string{}, make([]string, len(known)) // names: to the key that is meant
 	for i, f := range known {
-		keys[i] = f.key
+		keys[i], names[f.key] = f.key, f.key
+	}
+	for name, key := range meant {
+		if names[key] != "" {
+			names[name] = key
+		}
 	}
 	if name == "<<" {
 		o.report(path, "merging is not supported; write the keys out")
 		return
 	}
-	best := nearest(name, keys)
-	if best != "" {
-		o.bad[join(prefix, best)] = true // what is missing there stands here
+	if best := names[nearest(name, slices.Sorted(maps.Keys(names)))]; best != "" {
 		o.report(path, "unknown key (did you mean %q?)", best)
+		if !has(section, best) {
+			o.bad[join(prefix, best)] = true // what is missing there stands here
+		}
 		return
 	}
 	var c Config
@@ -109,6 +129,16 @@ func (o *origin) unknown(path, name, prefix string, known []field) {
 		}
 	}
 	o.report(path, "unknown key; known here: %s", strings.Join(keys, ", "))
+}
+
+// has tells whether a section has a key.
+func has(section *yaml.Node, key string) bool {
+	for i := 0; i+1 < len(section.Content); i += 2 {
+		if section.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
 }
 
 // meant are names that other brokers have for keys of ours.

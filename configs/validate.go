@@ -61,19 +61,16 @@ func checkBounds(c *Config, from *origin) {
 }
 
 func checkData(c *Config, from *origin) {
+	if defaults := Default().Data; c.Data.SyncEvery != defaults.SyncEvery && c.Data.Durability != store.Relaxed.String() {
+		from.warn("data.sync_every", "is not used: it is for data.durability relaxed")
+	} else if c.Data.Durability == durabilityMemory && c.Data.Dir != defaults.Dir {
+		from.warn("data.dir", "is not used: with data.durability memory nothing is stored")
+	}
 	if c.Data.Durability == durabilityMemory {
-		for _, key := range []string{"data.dir", "data.sync_every"} {
-			if from.isSet(key) {
-				from.warn(key, "is not used: with data.durability memory nothing is written")
-			}
-		}
 		return
 	}
 	if c.Data.Dir == "" {
 		from.report("data.dir", "is empty; name a folder, or set data.durability to memory")
-	}
-	if c.Data.Durability != store.Relaxed.String() && from.isSet("data.sync_every") {
-		from.warn("data.sync_every", "is not used: it is for data.durability relaxed")
 	}
 	probe := c.storeConfig()
 	probe.Dir = "."

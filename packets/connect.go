@@ -204,6 +204,7 @@ func (p *Connect) Append(dst []byte) ([]byte, error) {
 	e.properties(&p.Properties, p.Version)
 	e.binary(p.ClientID, "client identifier")
 	if p.HasWill {
+		e.qos(p.Will.QoS)
 		e.properties(&p.Will.Properties, p.Version)
 		e.binary(p.Will.TopicName, "will topic")
 		e.binary(p.Will.Payload, "will payload")

@@ -101,6 +101,7 @@ func (p *Publish) decodeProperties(c *cursor, lim *Limits) error {
 // one), and the fields that repeat its contents are ignored; without it they are written.
 func (p *Publish) Append(dst []byte, v Version) ([]byte, error) {
 	e := begin(dst, PUBLISH, publishFlags(p.Dup && p.QoS > 0, p.QoS, p.Retain))
+	e.qos(p.QoS)
 	e.binary(p.TopicName, "topic name")
 	if p.QoS > 0 {
 		e.packetID(p.PacketID)

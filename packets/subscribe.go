@@ -108,6 +108,7 @@ func (p *Subscribe) Append(dst []byte, v Version) ([]byte, error) {
 	e.packetID(p.PacketID)
 	e.properties(&p.Properties, v)
 	for _, s := range p.Subscriptions {
+		e.qos(s.Options.QoS)
 		e.binary(s.TopicFilter, "topic filter")
 		options := byte(s.Options.QoS)
 		if v == V5 {

@@ -192,6 +192,13 @@ func (e *encoder) packetID(id uint16) {
 	e.uint16(id)
 }
 
+// qos refuses what is no QoS and would be written as other bits.
+func (e *encoder) qos(q QoS) {
+	if !q.Valid() {
+		e.fail(fmt.Errorf("encode packet: qos %d", q))
+	}
+}
+
 // binary appends Binary Data or a UTF-8 Encoded String, whose text is not checked.
 func (e *encoder) binary(b []byte, field string) {
 	if len(b) > 0xFFFF {

@@ -99,17 +99,15 @@ func verifyFile(t fatal, s *SQLite) {
 	}
 }
 
-// both runs a test over both implementations, SQLite in both modes.
+// both runs a test over both implementations.
 func both(t *testing.T, test func(t *testing.T, open func(fatal) *harness)) {
-	for _, mode := range []Mode{Strict, Relaxed} {
-		t.Run(mode.String(), func(t *testing.T) {
-			test(t, func(f fatal) *harness {
-				cfg := DefaultConfig()
-				cfg.Dir, cfg.Mode = t.TempDir(), mode
-				return sqliteHarness(f, cfg)
-			})
+	t.Run("sqlite", func(t *testing.T) {
+		test(t, func(f fatal) *harness {
+			cfg := DefaultConfig()
+			cfg.Dir = t.TempDir()
+			return sqliteHarness(f, cfg)
 		})
-	}
+	})
 	t.Run("memory", func(t *testing.T) {
 		test(t, func(fatal) *harness { return memoryHarness(NewMemory()) })
 	})

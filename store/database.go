@@ -54,6 +54,7 @@ type database struct {
 	syncDue   time.Time     // zero when all is synced
 	walPath   string
 	wal       *os.File
+	syncFile  func(*os.File) error // (*os.File).Sync; tests make it fail
 }
 
 // exec runs a prepared statement, and begins a transaction if there is none. Integers are passed as int64.
@@ -148,7 +149,7 @@ func (d *database) sync() (err error) {
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
-	if err := d.wal.Sync(); err != nil {
+	if err := d.syncFile(d.wal); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil

@@ -106,12 +106,11 @@ func TestKill(t *testing.T) {
 				t.Fatal(err)
 			}
 			if lines++; lines == 20+7*round {
-				cmd.Process.Kill()
+				must(t, cmd.Process.Kill())
 			}
 		}
-		cmd.Wait()
-		if lines < 20+7*round {
-			t.Fatalf("the child ended by itself after %d lines", lines)
+		if err := cmd.Wait(); err == nil || lines < 20+7*round {
+			t.Fatalf("the child ended by itself after %d lines: %v", lines, err)
 		}
 		checkQueue(t, dir, printed)
 	}

@@ -93,6 +93,7 @@ func openDatabase(cfg Config) (*database, error) {
 	d := &database{
 		conn: conn, log: cfg.Log, closing: func() bool { return true },
 		shared: make(map[int64]*sessions.Stored), walPath: filepath.Join(cfg.Dir, walFile),
+		syncFile: (*os.File).Sync,
 	}
 	if cfg.Mode == Relaxed {
 		d.syncEvery = cfg.SyncEvery

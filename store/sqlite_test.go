@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,6 +36,13 @@ func mustOpen(t testing.TB, cfg Config) *SQLite {
 func mustClose(t testing.TB, s *SQLite) {
 	t.Helper()
 	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -271,51 +277,6 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
-// TestPermissions proves that the files are for the owner alone, and that others are refused.
-func TestPermissions(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("who may read a file is inherited from its folder")
-	}
-	cfg := testConfig(t)
-	s := mustOpen(t, cfg)
-	s.Append(session(1))
-	s.Start(nil, func(uint64, error) {})
-	for name, want := range map[string]os.FileMode{".": 0o700, dbFile: 0o600, walFile: 0o600, shmFile: 0o600, lockFile: 0o600} {
-		if info, err := os.Lstat(s.path(name)); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v, %v, want mode %04o", name, info.Mode(), err, want)
-		}
-	}
-	mustClose(t, s)
-	refused := func(what, want string) {
-		t.Helper()
-		if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", what, err, want)
-		}
-	}
-	for _, name := range []string{dbFile, lockFile} {
-		path := s.path(name)
-		for _, mode := range []os.FileMode{0o604, 0o640, 0o620} {
-			os.Chmod(path, mode)
-			refused(fmt.Sprintf("%s with mode %04o", name, mode), "chmod 600")
-		}
-		os.Chmod(path, 0o600)
-		os.Rename(path, path+".moved")
-		os.Symlink(path+".moved", path)
-		refused(name+" a symbolic link", "not a regular file")
-		os.Remove(path)
-		os.Mkdir(path, 0o700)
-		refused(name+" a folder", "not a regular file")
-		os.Remove(path)
-		os.Rename(path+".moved", path)
-	}
-	os.Chmod(cfg.Dir, 0o707)
-	refused("folder for everybody", "chmod 700")
-	os.Chmod(cfg.Dir, 0o700)
-	mustClose(t, mustOpen(t, cfg))
-	cfg.Dir = s.path(dbFile)
-	refused("folder is a file", "not a folder")
-}
-
 // TestInUse proves that a second broker is refused, and told by whom.
 func TestInUse(t *testing.T) {
 	cfg := testConfig(t)
@@ -352,7 +313,7 @@ func TestRefused(t *testing.T) {
 		}, nil, "another program"},
 		"no database": {func(t *testing.T, s *SQLite, path string) {
 			mustClose(t, s)
-			os.WriteFile(path, bytes.Repeat([]byte("nonsense"), 4096), 0o600)
+			must(t, os.WriteFile(path, bytes.Repeat([]byte("nonsense"), 4096), 0o600))
 		}, ErrDamaged, "restore a backup"},
 		"page overwritten": {func(t *testing.T, s *SQLite, path string) {
 			mustClose(t, s)
@@ -363,16 +324,16 @@ func TestRefused(t *testing.T) {
 			for i := pageSize; i < len(data); i += 3 {
 				data[i] ^= 0x55
 			}
-			os.WriteFile(path, data, 0o600)
+			must(t, os.WriteFile(path, data, 0o600))
 		}, ErrDamaged, "restore a backup"},
 		"cut off": {func(t *testing.T, s *SQLite, path string) {
 			mustClose(t, s)
-			os.Truncate(path, fileSize(path)/2)
+			must(t, os.Truncate(path, fileSize(path)/2))
 		}, ErrDamaged, "restore a backup"},
 		"log without database": {func(t *testing.T, s *SQLite, path string) {
 			mustClose(t, s)
-			os.Remove(path)
-			os.WriteFile(path+"-wal", []byte("x"), 0o600)
+			must(t, os.Remove(path))
+			must(t, os.WriteFile(path+"-wal", []byte("x"), 0o600))
 		}, ErrDamaged, "put the file back"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -503,4 +464,67 @@ func TestMemoryCrash(t *testing.T) {
 	if err := m.Close(); !errors.Is(err, full) || len(errs) != 2 || errs[0] != nil || !errors.Is(errs[1], full) {
 		t.Errorf("Close: %v, onCommit: %v", err, errs)
 	}
+}
+
+// TestRelaxedSync proves that in relaxed what was committed is synced, also when nothing follows.
+func TestRelaxedSync(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Mode, cfg.SyncEvery = Relaxed, time.Millisecond
+	s := mustOpen(t, cfg)
+	synced := make(chan error, 1)
+	s.db.syncFile = func(f *os.File) error {
+		synced <- f.Sync()
+		return nil
+	}
+	s.Start(nil, func(uint64, error) {})
+	for id := range uint64(3) {
+		s.Append(session(1 + id))
+		s.Kick()
+		must(t, <-synced)
+	}
+	mustClose(t, s)
+}
+
+// TestSyncErrorIsFinal proves the same as TestErrorIsFinal for a sync that fails.
+func TestSyncErrorIsFinal(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Mode, cfg.SyncEvery = Relaxed, time.Millisecond
+	s := mustOpen(t, cfg)
+	s.db.syncFile = func(*os.File) error { return os.ErrInvalid }
+	errs := make(chan error, 10)
+	s.Start(nil, func(_ uint64, err error) { errs <- err })
+	s.Append(session(1))
+	s.Kick()
+	must(t, <-errs)
+	if err := <-errs; !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if ticket := s.Append(session(2)); ticket <= s.Durable() || s.Pending() != 0 {
+		t.Errorf("ticket %d, durable %d, pending %d", ticket, s.Durable(), s.Pending())
+	}
+	if err := s.Close(); !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// TestGate proves that what is appended under the gate is in one transaction.
+func TestGate(t *testing.T) {
+	s := mustOpen(t, testConfig(t))
+	var gate sync.RWMutex
+	durable := make(chan error, 100)
+	s.Start(&gate, func(_ uint64, err error) { durable <- err })
+	for i := range uint64(20) {
+		gate.RLock()
+		first := s.Append(session(1 + i))
+		s.Kick()
+		runtime.Gosched() // the committer is awake, and waits
+		last := s.Append(message(1+i, 1, 10))
+		gate.RUnlock()
+		if first != last {
+			t.Errorf("turn %d is in the batches %d and %d", i, first, last)
+		}
+		s.Kick()
+		must(t, <-durable)
+	}
+	mustClose(t, s)
 }

@@ -118,7 +118,7 @@ func (b *Broker) start(addr string) {
 		b.must(err)
 		b.store, st = s, s
 	}
-	listeners := map[string]broker.Listener{"tcp": {AllowAnonymous: true, CertificateUser: "none"}}
+	listeners := map[string]broker.Listener{"tcp": {AllowAnonymous: len(b.options.Users) == 0, CertificateUser: "none"}}
 	core, err := broker.New(cfg, b.Auth, st, listeners, b.Clock.Now, b.options.Log)
 	b.must(err)
 	b.Broker = core

@@ -24,7 +24,8 @@ type Client struct {
 	t    testing.TB
 	conn net.Conn
 	in   []byte
-	next uint16 // Packet Identifier last used by the client
+	next uint16             // Packet Identifier last used by the client
+	kept []*packets.Publish // came while an answer was waited for
 }
 
 // Pingresp is a PINGRESP packet.
@@ -195,18 +196,33 @@ func (c *Client) decode(h packets.Header, body []byte) (any, error) {
 	return nil, fmt.Errorf("the broker sent %v", h.Type)
 }
 
-// Expect wants a packet of type P next.
+// Expect wants a packet of type P next. A PUBLISH that comes before an answer is kept for the Expect that wants it.
 func Expect[P any](c *Client) P {
 	c.t.Helper()
-	p, err := c.Next()
-	if err != nil {
-		c.t.Fatalf("want %T: %v", *new(P), err)
+	for {
+		p, err := c.take(*new(P))
+		if err != nil {
+			c.t.Fatalf("want %T: %v", *new(P), err)
+		}
+		if x, ok := p.(P); ok {
+			return x
+		}
+		m, ok := p.(*packets.Publish)
+		if !ok {
+			c.t.Fatalf("got %T %+v, want %T", p, p, *new(P))
+		}
+		c.kept = append(c.kept, m)
 	}
-	x, ok := p.(P)
-	if !ok {
-		c.t.Fatalf("got %T %+v, want %T", p, p, *new(P))
+}
+
+// take returns the first kept PUBLISH where that is wanted, or else what comes next.
+func (c *Client) take(want any) (any, error) {
+	if _, ok := want.(*packets.Publish); ok && len(c.kept) > 0 {
+		m := c.kept[0]
+		c.kept = c.kept[1:]
+		return m, nil
 	}
-	return x
+	return c.Next()
 }
 
 // ExpectAck wants PUBACK, PUBREC, PUBREL or PUBCOMP with an identifier, and returns its Reason Code.
@@ -219,17 +235,26 @@ func (c *Client) ExpectAck(t packets.Type, id uint16) packets.ReasonCode {
 	return a.ReasonCode
 }
 
-// ExpectNothing wants that nothing is on its way to the client: what it is sent next is the answer to a PINGREQ.
-func (c *Client) ExpectNothing() {
+// Ping returns once the broker has handled everything that the client has sent.
+func (c *Client) Ping() {
 	c.t.Helper()
 	c.Raw(packets.AppendPingreq(nil))
 	Expect[Pingresp](c)
 }
 
+// ExpectNothing wants that nothing is on its way to the client: what it is sent next is the answer to a PINGREQ.
+func (c *Client) ExpectNothing() {
+	c.t.Helper()
+	c.Ping()
+	for _, m := range c.kept {
+		c.t.Fatalf("got %q %.100q, want nothing", m.TopicName, m.Payload)
+	}
+}
+
 // ExpectClose wants the end of the connection, and nothing before it.
 func (c *Client) ExpectClose() {
 	c.t.Helper()
-	p, err := c.Next()
+	p, err := c.take(&packets.Publish{})
 	if err == nil {
 		c.t.Fatalf("got %T %+v, want the end of the connection", p, p)
 	}

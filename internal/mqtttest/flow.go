@@ -68,7 +68,7 @@ func (c *Client) Publish(topic, payload string, qos packets.QoS, options ...func
 		}
 		return code
 	}
-	c.ExpectNothing()
+	c.Ping()
 	return packets.Success
 }
 

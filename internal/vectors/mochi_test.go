@@ -1,7 +1,6 @@
 package vectors
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -108,7 +107,7 @@ func (vec *mochiVector) version() packets.Version {
 	switch {
 	case vec.ProtocolVersion != 0:
 		return vec.ProtocolVersion
-	case vec.PacketType == packets.AUTH, vec.Group == "validate" && vec.PacketType != packets.CONNECT:
+	case vec.PacketType == packets.AUTH, vec.Hex == "" && vec.PacketType != packets.CONNECT:
 		return packets.V5
 	}
 	return packets.V311
@@ -170,12 +169,13 @@ func (vec *mochiVector) checkInvalid() error {
 	if err != nil {
 		return nil
 	}
-	frame, err := p.Append(nil, vec.version())
+	v := vec.version()
+	frame, err := p.Append(nil, v)
 	if err != nil {
 		return nil
 	}
-	vec.Hex = hex.EncodeToString(frame)
-	if _, err := vec.decode(); err == nil {
+	made := mochiVector{PacketType: vec.PacketType, ProtocolVersion: v, Hex: hex.EncodeToString(frame)}
+	if _, err := made.decode(); err == nil {
 		return fmt.Errorf("encoded to %x, and decoded", frame)
 	}
 	return nil
