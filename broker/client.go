@@ -329,7 +329,7 @@ func (c *client) nextDeadline(w *worker) int64 {
 		next = int64(w.now) + throttleTime
 	}
 	if c.conn.Buffered() > 0 {
-		next = int64(w.now) + slowCheck
+		next = min(next, int64(w.now)+slowCheck)
 	}
 	if c.keepAlive > 0 {
 		next = min(next, c.silentUntil())

@@ -162,15 +162,31 @@ func (w *worker) give0(s *session, retain bool, ids []uint32) {
 	if !ok {
 		return
 	}
-	if !c.fits(len(f.bytes)) { // [v5 MQTT-3.1.2-28]
-		w.drop(dropTooLarge, s.ClientID, p.view.TopicName)
-	} else if c.conn.BufferedLocked(out)+len(f.bytes) > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
-		w.drop(dropSlow, s.ClientID, p.view.TopicName)
-	} else {
+	if out, ok = w.roomFor(c, out, len(f.bytes)); ok {
 		out = append(out, f.bytes...)
 		w.count[countMessagesSent]++
 	}
 	c.conn.End(w.turn, out)
+}
+
+// roomFor tells whether a QoS 0 message of the worker's publication, of size bytes, may be appended to the outbox;
+// otherwise it is dropped. The outbox is locked.
+func (w *worker) roomFor(c *client, out []byte, size int) ([]byte, bool) {
+	if !c.fits(size) { // [v5 MQTT-3.1.2-28]
+		w.drop(dropTooLarge, c.session.ClientID, w.pub.view.TopicName)
+		return out, false
+	}
+	most := w.b.cfg.Limits.OutboxBytes
+	if c.conn.BufferedLocked(out)+size <= most {
+		return out, true
+	}
+	out = c.conn.PressLocked(w.turn, out)
+	if waiting := c.conn.BufferedLocked(out); waiting == 0 || waiting+size <= most {
+		return out, true
+	}
+	w.drop(dropSlow, c.session.ClientID, w.pub.view.TopicName)
+	c.pumpLater() // its owner begins to look how slow it is
+	return out, false
 }
 
 // give0Own is give0 where the receiver's frame is its own: Subscription Identifiers or a Topic Alias.
@@ -182,15 +198,11 @@ func (w *worker) give0Own(c *client, retain bool, ids []uint32) {
 		return
 	}
 	c.alias(&d, &p.view)
-	size := p.view.Size(c.version, &d)
-	if !c.fits(size) {
-		w.drop(dropTooLarge, c.session.ClientID, p.view.TopicName)
-	} else if c.conn.BufferedLocked(out)+size > w.b.cfg.Limits.OutboxBytes && len(out) > 0 {
-		c.aliases.undo(&d)
-		w.drop(dropSlow, c.session.ClientID, p.view.TopicName)
-	} else {
+	if out, ok = w.roomFor(c, out, p.view.Size(c.version, &d)); ok {
 		out = p.view.Append(out, c.version, &d)
 		w.count[countMessagesSent]++
+	} else {
+		c.aliases.undo(&d)
 	}
 	c.conn.End(w.turn, out)
 }
@@ -211,7 +223,7 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 			Session: s.ID, Seq: s.NextSeq(), Stored: p.store(), SubscriptionIDs: ids, QoS: qos, Retain: retain,
 		}
 	}
-	if c != nil && s.Queued() == 0 && s.backlog == nil && s.CanSend(int(c.window)) && !c.congested() {
+	if c != nil && s.Queued() == 0 && s.backlog == nil && s.CanSend(int(c.window)) && !c.congested(w) {
 		w.sendNewLocked(s, c, it)
 		return
 	}
@@ -223,7 +235,7 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 	s.Add(it)
 	w.count[countMessagesQueued]++
 	w.persist(it.Row)
-	if c != nil && c.congested() {
+	if c != nil && c.congested(w) {
 		c.pumpLater()
 	}
 }
@@ -271,7 +283,7 @@ func (c *client) pumpLater() {
 		if c.state != stateReady {
 			return
 		}
-		if c.congested() {
+		if c.congested(w) {
 			c.conn.SetDeadline(int64(w.now) + 1000) // Drained will come, or another turn is about to write
 			return
 		}
@@ -280,15 +292,16 @@ func (c *client) pumpLater() {
 }
 
 // pumpOn goes on later where the outbox is what keeps messages back. s is locked.
-func (c *client) pumpOn(s *session) {
-	if (s.Queued() > 0 || s.backlog != nil || s.InFlight() > 0) && c.congested() {
+func (c *client) pumpOn(w *worker, s *session) {
+	if (s.Queued() > 0 || s.backlog != nil || s.InFlight() > 0) && c.congested(w) {
 		c.pumpLater()
 	}
 }
 
 // congested tells whether so much waits for the client that QoS 1 and 2 stay in the session.
-func (c *client) congested() bool {
-	return c.conn.Buffered() >= c.b.cfg.Limits.OutboxBytes/2
+func (c *client) congested(w *worker) bool {
+	most := w.b.cfg.Limits.OutboxBytes / 2
+	return c.conn.Press(w.turn, most) >= most
 }
 
 // sendNewLocked sends the worker's publication at once. s is locked.
@@ -363,8 +376,8 @@ func (w *worker) pumpLocked(s *session, c *client) {
 	if s.client.Load() != c {
 		return
 	}
-	defer c.pumpOn(s)
-	for !c.congested() {
+	defer c.pumpOn(w, s)
+	for !c.congested(w) {
 		id, it, released, ok := s.Resend(int(c.window))
 		if !ok {
 			break
@@ -374,7 +387,7 @@ func (w *worker) pumpLocked(s *session, c *client) {
 	if s.backlog != nil && !w.pumpBacklogLocked(s, c) {
 		return
 	}
-	for s.CanSend(int(c.window)) && !c.congested() {
+	for s.CanSend(int(c.window)) && !c.congested(w) {
 		it, ok := s.Next(w.now, func(it sessions.Item) {
 			w.drop(dropExpired, s.ClientID, it.Message.TopicName)
 			w.forget(it)

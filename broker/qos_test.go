@@ -333,9 +333,9 @@ func TestTopicAlias_in(t *testing.T) {
 		alias uint16
 		code  packets.ReasonCode
 	}{
-		"above the maximum":    {"t", most + 1, packets.TopicAliasInvalid},
+		"above the maximum":     {"t", most + 1, packets.TopicAliasInvalid},
 		"of another connection": {"", 1, packets.ProtocolError},
-		"no topic":             {"", 0, packets.ProtocolError},
+		"no topic":              {"", 0, packets.ProtocolError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := b.Connect(t, packets.V5, "d")

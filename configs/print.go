@@ -49,7 +49,7 @@ func encode(section reflect.Value) (*yaml.Node, error) {
 				value.Content = append(value.Content, item)
 			}
 		default:
-			err = value.Encode(format(f.kind, v))
+			err = value.Encode(format(f, v))
 		}
 		if err != nil {
 			return nil, err
@@ -76,7 +76,7 @@ func plain(section reflect.Value) map[string]any {
 			}
 			m[f.key] = list
 		default:
-			m[f.key] = format(f.kind, v)
+			m[f.key] = format(f, v)
 		}
 	}
 	return m

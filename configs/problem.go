@@ -99,7 +99,7 @@ func (o *origin) err() error {
 // unknownVariables refuses variables that look like ours and are not. Names without a double underscore
 // are refused only if they are nearly right: container systems make some of their own.
 func (o *origin) unknownVariables(known []string) {
-	for _, entry := range os.Environ() {
+	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
 		name, _, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, variablePrefix) || slices.Contains(known, name) {
 			continue

@@ -2,7 +2,9 @@ package configs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"slices"
@@ -27,11 +29,14 @@ func parse(kind string, text []byte) (*yaml.Node, error) {
 		}
 		text = bytes.ReplaceAll(text, []byte("\t"), []byte(" "))
 	}
-	if err := yaml.Unmarshal(text, root); err != nil {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(root); errors.Is(err, io.EOF) {
+		return &yaml.Node{Kind: yaml.MappingNode}, nil // an empty file
+	} else if err != nil {
 		return nil, err
 	}
-	if len(root.Content) == 0 {
-		return &yaml.Node{Kind: yaml.MappingNode}, nil // an empty file
+	if more := new(yaml.Node); documents.Decode(more) == nil {
+		return nil, fmt.Errorf("yaml: line %d: a second document begins; make one of them, without the --- between", more.Line)
 	}
 	return resolve(root.Content[0]), nil
 }

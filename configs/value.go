@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"nightjar/broker"
 )
 
 // assign sets the value of a key, of any kind but sections, to what a file, a variable or a flag says.
@@ -39,7 +41,11 @@ func assign(f field, value reflect.Value, raw any) error {
 		}
 		value.SetInt(int64(d))
 	case kindNumber, kindSize:
-		n, err := parseNumber(f.kind, text)
+		n, named := words[f.key][text]
+		var err error
+		if !named {
+			n, err = parseNumber(f.kind, text)
+		}
 		if err == nil && value.OverflowInt(n) {
 			err = errors.New("is too large a number")
 		}
@@ -160,9 +166,17 @@ func parseDuration(text string) (time.Duration, error) {
 	return 0, errors.New("is not a duration; write a number and a unit: 500ms, 30s, 5m, 18h, 7d")
 }
 
+// words stand for numbers, by key.
+var words = map[string]map[string]int64{"publish_rate": {off: broker.PublishRateOff}}
+
 // format is the value of a key as it is written into a file.
-func format(k kind, value reflect.Value) any {
-	switch k {
+func format(f field, value reflect.Value) any {
+	for word, n := range words[f.key] {
+		if value.Int() == n {
+			return word
+		}
+	}
+	switch f.kind {
 	case kindDuration:
 		return formatDuration(time.Duration(value.Int()))
 	case kindSize:

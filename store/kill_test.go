@@ -105,11 +105,11 @@ func TestKill(t *testing.T) {
 			if printed, err = strconv.ParseUint(scan.Text(), 10, 64); err != nil {
 				t.Fatal(err)
 			}
-			if lines++; lines == 20+7*round {
+			if lines++; lines == 10+3*round {
 				must(t, cmd.Process.Kill())
 			}
 		}
-		if err := cmd.Wait(); err == nil || lines < 20+7*round {
+		if err := cmd.Wait(); err == nil || lines < 10+3*round {
 			t.Fatalf("the child ended by itself after %d lines: %v", lines, err)
 		}
 		checkQueue(t, dir, printed)

@@ -20,8 +20,8 @@ type Receiver interface {
 	// size in bytes of the unfinished packet at data[used:] where that is known, or 0.
 	// data is valid during the call only.
 	Receive(t *Turn, data []byte) (used, want int)
-	// Drained tells that an outbox which had been full is empty again: one that the peer did not
-	// take at once, or that held more than 64 KiB at the end of a turn.
+	// Drained tells that an outbox which the peer did not take at once is empty again. Who stops at a limit
+	// within a turn asks with Conn.Press whether the peer would take more.
 	Drained(t *Turn)
 	// Expired tells that the time set by SetDeadline has come. It returns the next
 	// deadline in milliseconds of the Turn's clock, or 0 for none.
@@ -115,6 +115,30 @@ func (c *Conn) Buffered() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.out) - int(c.written)
+}
+
+// Press returns how many bytes wait in the outbox, after it has written what the socket takes if these are
+// most or more: so one turn with much output does not hold it all until its end.
+func (c *Conn) Press(t *Turn, most int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out != nil && len(c.out)-int(c.written) >= most {
+		c.out = c.PressLocked(t, c.out)
+	}
+	return len(c.out) - int(c.written)
+}
+
+// PressLocked is Press between Begin and End: it writes what the socket takes of out, and returns the outbox to go on with.
+func (c *Conn) PressLocked(t *Turn, out []byte) []byte {
+	c.out = out
+	if c.loop == nil || c.blocked {
+		return out
+	}
+	c.loop.flushLocked(t, c)
+	if c.out == nil {
+		c.out = t.buffer()
+	}
+	return c.out
 }
 
 // BufferedLocked is Buffered between Begin and End: out is what Begin returned, and grew since.

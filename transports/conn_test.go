@@ -118,10 +118,11 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestLargeOutbox holds that Drained comes even if the socket took all at once: who stopped at a
-// limit within the turn could not know that it would.
+// TestLargeOutbox holds that Drained comes where a goroutine writes, even if the socket took all at once: who
+// stopped at a limit within the turn could not know that it would. On a loop Press tells.
 func TestLargeOutbox(t *testing.T) {
 	everywhere(t, func(t *testing.T, loops int, kind string) {
+		onLoop := loops == owners["loop"] && (kind == "tcp" || kind == "unix" || kind == "proxy")
 		data := pattern(70 << 10)
 		drained := make(chan int, 10)
 		b := start(t, loops, kind, func(_ *transports.Turn, p *peer) {
@@ -135,7 +136,35 @@ func TestLargeOutbox(t *testing.T) {
 		_, err := c.Write([]byte("x"))
 		must(t, err)
 		expectBytes(t, c, data)
-		receive(t, drained, "Drained")
+		if !onLoop {
+			receive(t, drained, "Drained")
+		}
+	})
+}
+
+// TestPress holds that Press writes what the socket takes, within the turn.
+func TestPress(t *testing.T) {
+	everywhere(t, func(t *testing.T, loops int, kind string) {
+		onLoop := loops == owners["loop"] && (kind == "tcp" || kind == "unix" || kind == "proxy")
+		data := pattern(4 << 10)
+		b := start(t, loops, kind, func(_ *transports.Turn, p *peer) {
+			p.receive = func(t *transports.Turn, in []byte) (int, int) {
+				p.Write(t, data)
+				if n := p.Press(t, len(data)+1); n != len(data) {
+					p.test.Errorf("below the limit: %d bytes wait, want %d", n, len(data))
+				}
+				if n := p.Press(t, len(data)); onLoop && n != 0 {
+					p.test.Errorf("at the limit: %d bytes wait, want 0", n)
+				}
+				p.Write(t, data)
+				return len(in), 0
+			}
+		})
+		c := b.dial()
+		_, err := c.Write([]byte("x"))
+		must(t, err)
+		expectBytes(t, c, data)
+		expectBytes(t, c, data)
 	})
 }
 

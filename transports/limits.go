@@ -8,7 +8,7 @@ const (
 	buffersKept     = 128      // free outboxes that a Turn keeps
 	buffersSpare    = 256      // free outboxes that a Server keeps besides
 
-	drainBytes  = 64 << 10 // an outbox that was larger counts as full once: see Receiver.Drained
+	drainBytes  = 64 << 10 // the most that a goroutine writes at once
 	carryBytes  = 4 << 10  // unfinished input up to this is parsed in a shared buffer
 	tickMillis  = 500      // how often deadlines are looked at
 	lingerBytes = 1 << 20  // dropped from a lingering peer before the connection is cut
@@ -26,7 +26,7 @@ const (
 const (
 	idleReadBytes = 1 << 10    // the read buffer of a connection that has not filled it
 	busyReadBytes = 32 << 10   // the pooled one of a connection that has
-	writeBytes    = drainBytes // the most that is written at once, and the largest WebSocket frame
+	writeBytes    = drainBytes // the largest WebSocket frame
 
 	handshakeMillis    = 10_000 // HandshakeTimeout where none is given
 	handshakesPerCPU   = 2      // handshakes that compute at the same time

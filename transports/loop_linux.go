@@ -222,12 +222,9 @@ func (l *loop) flushLocked(t *Turn, c *Conn) {
 	if n == len(b) {
 		t.release(c.out)
 		c.out, c.written = nil, 0
-		switch {
-		case c.blocked:
+		if c.blocked {
 			c.blocked = false
 			l.rearmLocked(c)
-		case n > drainBytes && c.state == stateOpen:
-			l.post(c.drained)
 		}
 		if c.state == stateClosing {
 			l.lingerLocked(t, c)

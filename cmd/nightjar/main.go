@@ -99,9 +99,10 @@ func rootCommand() *cobra.Command {
 		return usage(fmt.Errorf("unknown command %q%s\nSee 'nightjar --help'", args[0], hint))
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.CompletionOptions.HiddenDefaultCmd = false
+	root.Version = thisBuild().String()
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(serveCommand(), checkCommand(), configCommand(), passwdCommand(),
-		client.PubCommand(), client.SubCommand(), versionCommand())
+		client.PubCommand(), client.SubCommand(), versionCommand(), manCommand())
 	return root
 }
 

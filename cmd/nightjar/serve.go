@@ -61,6 +61,7 @@ func serve(c configs.Config, log *slog.Logger) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	surviveFileLimit()
 
 	n, err := node.New(c, version, log)
 	if err != nil {

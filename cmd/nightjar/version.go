@@ -29,6 +29,8 @@ func thisBuild() build {
 	return b
 }
 
+func (b build) String() string { return fmt.Sprintf("nightjar %s (%s, %s)", b.Version, b.Go, b.Platform) }
+
 // versionCommand prints the version.
 func versionCommand() *cobra.Command {
 	var asJSON bool
@@ -39,7 +41,7 @@ func versionCommand() *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
 		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "nightjar %s (%s, %s)\n", b.Version, b.Go, b.Platform)
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), b)
 		return err
 	}
 	return cmd

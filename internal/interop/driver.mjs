@@ -96,10 +96,12 @@ export function driver(mqtt, Buffer, report) {
 
     // burst publishes the numbers below count, not more at a time than a broker has to take.
     async burst(peer, { message: m, count }) {
-      const { client } = peers.get(peer)
+      const { client, version } = peers.get(peer)
+      const options = defined({ qos: m.qos ?? 0, properties: properties(version, m.properties, Buffer) })
+      const topic = i => i > 0 && m.properties?.topicAlias ? '' : m.topic
       let next = 0
       await Promise.all(Array.from({ length: 50 }, async () => {
-        while (next < count) await client.publishAsync(m.topic, String(next++), { qos: m.qos })
+        for (let i = next++; i < count; i = next++) await client.publishAsync(topic(i), String(i), options)
       }))
       return {}
     },

@@ -132,7 +132,12 @@ class Peer:
 
     def burst(self, message, count):
         """Publish the numbers below count; the client itself minds how many are in flight."""
-        for mid in [self.send(message, str(i)) for i in range(count)]:
+        mids = []
+        for i in range(count):
+            mids.append(self.send(message, str(i)))
+            if message.get("properties", {}).get("topicAlias"):
+                message["topic"] = ""
+        for mid in mids:
             answer = self.wait(mid)
             if "error" in answer:
                 return answer

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"strconv"
-	"sync"
 
 	"github.com/eclipse/paho.golang/paho"
 )
@@ -102,7 +101,8 @@ func (p *pahoGo5) subscribe(s subscription) (answer, error) {
 	return answer{Code: int(ack.Reasons[0]), Reason: ack.Properties.ReasonString}, nil
 }
 
-func (p *pahoGo5) publish(m message) (answer, error) {
+// packetOf is the library's form of a message.
+func packetOf(m message) *paho.Publish {
 	c := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Properties: &paho.PublishProperties{
 		ContentType: m.Properties.ContentType, ResponseTopic: m.Properties.ResponseTopic,
 		CorrelationData: m.Properties.CorrelationData,
@@ -119,32 +119,30 @@ func (p *pahoGo5) publish(m message) (answer, error) {
 	for _, user := range m.Properties.UserProperties {
 		c.Properties.User.Add(user[0], user[1])
 	}
-	ack, err := p.client.Publish(context.Background(), c)
+	return c
+}
+
+func (p *pahoGo5) publish(m message) (answer, error) {
+	ack, err := p.client.Publish(context.Background(), packetOf(m))
 	if ack == nil || m.QoS == 0 {
 		return answer{}, err
 	}
 	return answer{Code: int(ack.ReasonCode), Reason: ack.Properties.ReasonString}, nil
 }
 
-// burst publishes from one goroutine for each message: the library minds the broker's Receive Maximum. It does not
-// promise an order then, so this holds each back until the one before it has been given to the library.
+// burst leaves it to the library to mind the broker's Receive Maximum.
 func (p *pahoGo5) burst(m message, count int) error {
-	window := make(chan struct{}, burstWindow)
-	errs := make(chan error, count)
-	var wg sync.WaitGroup
 	for i := range count {
-		window <- struct{}{}
-		n := message{Topic: m.Topic, Payload: []byte(strconv.Itoa(i)), QoS: m.QoS}
-		wg.Go(func() {
-			defer func() { <-window }()
-			if _, err := p.publish(n); err != nil {
-				errs <- err
-			}
-		})
+		m.Payload = []byte(strconv.Itoa(i))
+		_, err := p.client.PublishWithOptions(context.Background(), packetOf(m), paho.PublishOptions{Method: paho.PublishMethod_AsyncSend})
+		if err != nil {
+			return err
+		}
+		if m.Properties.TopicAlias > 0 {
+			m.Topic = ""
+		}
 	}
-	wg.Wait()
-	close(errs)
-	return <-errs
+	return nil
 }
 
 func (p *pahoGo5) disconnect() error { return p.client.Disconnect(&paho.Disconnect{}) }

@@ -19,7 +19,8 @@ type peer interface {
 	subscribe(subscription) (answer, error)
 	// publish returns when the broker has answered, at QoS 0 when the message is sent.
 	publish(message) (answer, error)
-	// burst publishes the numbers 0 to count-1 to one topic, in order.
+	// burst publishes the numbers 0 to count-1 to one topic, in order. With a Topic Alias all but the first have no
+	// other topic than that.
 	burst(m message, count int) error
 	disconnect() error
 	abort() error // ends the network connection without DISCONNECT

@@ -40,7 +40,7 @@ var legal = map[byte]struct {
 // TestFirstBytes holds that after CONNECT only legal packets leave the connection open, for each first byte and four
 // lengths, that before it none does, and that the broker serves others meanwhile.
 func TestFirstBytes(t *testing.T) {
-	address, end := serve(t)
+	address, end := serve(t, 1)
 	defer end()
 	control := newPair(t, address)
 	defer control.close()
@@ -94,11 +94,39 @@ func checkFirst(frame []byte, v packets.Version, frames [][]byte, closed bool) e
 	return errors.New("not told why")
 }
 
+// TestEmptyTopics holds that an empty Topic Filter or Response Topic ends the connection [v5 MQTT-4.7.3-1].
+func TestEmptyTopics(t *testing.T) {
+	address, end := serve(t, 1)
+	defer end()
+	for _, c := range []struct {
+		version packets.Version
+		hex     string
+	}{
+		{packets.V31, "82 05 0001 0000 00"},
+		{packets.V311, "82 09 0001 0001 70 00 0000 00"},
+		{packets.V5, "82 0a 0001 00 0001 70 00 0000 00"},
+		{packets.V311, "a2 07 0001 0001 70 0000"},
+		{packets.V5, "a2 05 0001 00 0000"},
+		{packets.V5, "30 07 0001 74 03 080000"},
+	} {
+		p := join(t, address, c.version, "empty")
+		frames, closed := p.ask(unhex(t, c.hex))
+		p.Close()
+		told := len(frames) == 0
+		if c.version == packets.V5 {
+			told = len(frames) == 1 && frames[0][0] == 0xE0 && frames[0][2] == byte(packets.ProtocolError)
+		}
+		if !closed || !told {
+			t.Errorf("MQTT %v, %s: answers %x, closed %v", c.version, c.hex, frames, closed)
+		}
+	}
+}
+
 // TestRandomBytes sends 4 KB after CONNECT, from 2,000 seeds: noise, or valid packets with a few bytes changed. Whatever
 // becomes of the connection, the broker goes on to serve others.
 func TestRandomBytes(t *testing.T) {
 	const seeds, size = 2000, 4 << 10
-	address, end := serve(t)
+	address, end := serve(t, 1)
 	defer end()
 	control := newPair(t, address)
 	defer control.close()

@@ -12,8 +12,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"nightjar/auth"
 	"nightjar/broker"
@@ -38,6 +41,8 @@ func load(t *testing.T, name string, to any) {
 	must(t, json.Unmarshal(text, to))
 }
 
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -45,15 +50,17 @@ func must(t testing.TB, err error) {
 	}
 }
 
+// unhex decodes hexadecimal digits; spaces between them are for the reader.
 func unhex(t testing.TB, digits string) []byte {
 	t.Helper()
-	b, err := hex.DecodeString(digits)
+	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
 	must(t, err)
 	return b
 }
 
-// serve runs a broker of its own on one loop, and returns its address and what ends it.
-func serve(t testing.TB) (address string, end func()) {
+// serve runs a broker of its own on one loop, or, where loops is less than 0, on a goroutine for each connection, and
+// returns its address and what ends it.
+func serve(t testing.TB, loops int) (address string, end func()) {
 	t.Helper()
 	log, clock := slog.New(slog.DiscardHandler), broker.Clock()
 	a, err := auth.Open(auth.DefaultConfig())
@@ -63,7 +70,7 @@ func serve(t testing.TB) (address string, end func()) {
 	cfg.Limits.TopicAliases = 10 // as the conversations assume
 	b, err := broker.New(cfg, a, nil, map[string]broker.Listener{"tcp": {AllowAnonymous: true}}, clock, log)
 	must(t, err)
-	s, err := transports.New(transports.Config{Loops: 1, Clock: clock, Log: log}, b)
+	s, err := transports.New(transports.Config{Loops: loops, Clock: clock, Log: log}, b)
 	must(t, err)
 	b.Attach(s)
 	ln, err := s.Listen(transports.ListenerConfig{Name: "tcp", Network: "tcp", Address: "127.0.0.1:0"})

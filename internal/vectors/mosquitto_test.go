@@ -52,7 +52,7 @@ func TestMosquittoSequences(t *testing.T) {
 
 // hold has the conversation, and returns how ours differs.
 func (c *conversation) hold(t *testing.T) error {
-	address, end := serve(t)
+	address, end := serve(t, 1)
 	defer end()
 	p := dial(t, address)
 	defer p.Close()

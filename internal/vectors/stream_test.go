@@ -69,9 +69,13 @@ var streams = []stream{
 			"34 09 0003 732f6e 000b 00 64",                                               // PUBLISH d to s/n, which does not come back
 			"62 04 000b 00 00",                                                           // PUBREL
 			"32 1a 0003 732f31 000c 11 0101 080001 72 090001 63 26 0001 6b 0001 76 65",   // PUBLISH e with properties
-			"40 02 0002",                            // PUBACK of e
-			"82 09 0002 00 0003 732f31 28",          // SUBSCRIBE s/1 again
-			"a2 0d 0003 00 0003 732f31 0003 732f78", // UNSUBSCRIBE s/1 and s/x
+			"40 02 0002",                              // PUBACK of e
+			"82 09 0002 00 0003 732f31 28",            // SUBSCRIBE s/1 again
+			"a2 0d 0003 00 0003 732f31 0003 732f78",   // UNSUBSCRIBE s/1 and s/x
+			"50 02 0063",                              // PUBREC of what is not in flight
+			"50 03 0062 80",                           // the same, refused: no PUBREL is due
+			"62 02 0063",                              // PUBREL of what is not held
+			"32 0f 000a 2473686172652f672f74 000d 00", // PUBLISH to $share/g/t
 			"c0 00",
 			"e0 02 00 00", // DISCONNECT
 			"ff",          // what follows it is not looked at
@@ -81,8 +85,9 @@ var streams = []stream{
 			publish("s/1", "a", 0, 0, "0b05"),
 			publish("s/1", "bc", 1, 1, "0b05"), "PUBACK 10 0x00",
 			"PUBREC 11 0x00", "PUBCOMP 11 0x00",
-			publish("s/1", "e", 1, 2, "01010800017209000163260001"+"6b000176"+"0b05"), "PUBACK 12 0x00",
-			"SUBACK 2 0x00", "UNSUBACK 3 0x00 0x11", "PINGRESP",
+			publish("s/1", "e", 1, 2, "010108000172090001632600016b0001760b05"), "PUBACK 12 0x00",
+			"SUBACK 2 0x00", "UNSUBACK 3 0x00 0x11",
+			"PUBREL 99 refused", "PUBCOMP 99 refused", "PUBACK 13 refused", "PINGRESP",
 		},
 	},
 }
@@ -95,63 +100,75 @@ func publish(topic, payload string, qos packets.QoS, id uint16, properties strin
 // bytes are the packets in a row.
 func (s *stream) bytes(t *testing.T) []byte {
 	t.Helper()
-	return unhex(t, strings.ReplaceAll(strings.Join(s.sent, ""), " ", ""))
+	return unhex(t, strings.Join(s.sent, ""))
 }
 
 // TestStreamSplit holds that the answers do not depend on how the bytes come: at once, one by one, or cut anywhere.
 func TestStreamSplit(t *testing.T) {
-	address, end := serve(t)
-	defer end()
-	witness := join(t, address, packets.V311, "witness")
-	defer witness.Close()
-	for i := range streams {
-		s := &streams[i]
-		all := s.bytes(t)
-		whole := exchange(t, address, witness, all)
-		s.checkAnswers(t, whole)
-		ones := slices.Collect(slices.Chunk(all, 1))
-		if got := exchange(t, address, witness, ones...); !bytes.Equal(got, whole) {
-			t.Errorf("%s, byte by byte: got %x, want %x", s.name, got, whole)
-		}
-		for at := 1; at < len(all); at++ {
-			if got := exchange(t, address, witness, all[:at], all[at:]); !bytes.Equal(got, whole) {
-				t.Errorf("%s, cut at %d: got %x, want %x", s.name, at, got, whole)
+	eachOwner(t, func(t *testing.T, address string, witness *peer) {
+		for i := range streams {
+			s := &streams[i]
+			all := s.bytes(t)
+			whole := exchange(t, address, witness, all)
+			s.checkAnswers(t, whole)
+			ones := slices.Collect(slices.Chunk(all, 1))
+			if got := exchange(t, address, witness, ones...); !bytes.Equal(got, whole) {
+				t.Errorf("%s, byte by byte: got %x, want %x", s.name, got, whole)
+			}
+			for at := 1; at < len(all); at++ {
+				if got := exchange(t, address, witness, all[:at], all[at:]); !bytes.Equal(got, whole) {
+					t.Errorf("%s, cut at %d: got %x, want %x", s.name, at, got, whole)
+				}
 			}
 		}
+	})
+}
+
+// eachOwner runs a test on a broker whose connections a loop owns, and on one whose connections goroutines own.
+func eachOwner(t *testing.T, test func(t *testing.T, address string, witness *peer)) {
+	for name, loops := range map[string]int{"loop": 1, "goroutines": -1} {
+		t.Run(name, func(t *testing.T) {
+			address, end := serve(t, loops)
+			defer end()
+			witness := join(t, address, packets.V311, "witness")
+			defer witness.Close()
+			test(t, address, witness)
+		})
 	}
 }
 
-// TestStreamOfThousand holds the same of more packets than the broker reads at once.
+// TestStreamOfThousand holds the same of a thousand packets, some of them longer than what is read or kept at once.
 func TestStreamOfThousand(t *testing.T) {
-	address, end := serve(t)
-	defer end()
-	witness := join(t, address, packets.V311, "witness")
-	defer witness.Close()
-	for _, v := range []packets.Version{packets.V311, packets.V5} {
-		all := connectFrame(t, v, "thousand")
-		var want []byte
-		for id := uint16(1); id <= 1000; id++ {
-			m := packets.Publish{QoS: 1, PacketID: id, TopicName: []byte("t"), Payload: bytes.Repeat([]byte{'x'}, int(id))}
-			var err error
-			all, err = m.Append(all, v)
-			must(t, err)
-			a := packets.Ack{Type: packets.PUBACK, PacketID: id, ReasonCode: packets.NoMatchingSubscribers}
-			want, err = a.Append(want, v)
-			must(t, err)
-		}
-		all = append(all, disconnect...)
-		for _, size := range []int{len(all), 1 << 16, 4099, 1021} {
-			got := exchange(t, address, witness, slices.Collect(slices.Chunk(all, size))...)
-			if !bytes.HasSuffix(got, want) || got[0] != 0x20 || len(got) != 2+int(got[1])+len(want) {
-				t.Errorf("%v in pieces of %d: got %d bytes, want CONNACK and %d", v, size, len(got), len(want))
+	eachOwner(t, func(t *testing.T, address string, witness *peer) {
+		for _, v := range []packets.Version{packets.V311, packets.V5} {
+			all := connectFrame(t, v, "thousand")
+			var want []byte
+			for id := uint16(1); id <= 1000; id++ {
+				size := int(id)
+				if id%100 == 0 {
+					size = 20_000
+				}
+				m := packets.Publish{QoS: 1, PacketID: id, TopicName: []byte("t"), Payload: bytes.Repeat([]byte{'x'}, size)}
+				a := packets.Ack{Type: packets.PUBACK, PacketID: id, ReasonCode: packets.NoMatchingSubscribers}
+				var err1, err2 error
+				all, err1 = m.Append(all, v)
+				want, err2 = a.Append(want, v)
+				must(t, errors.Join(err1, err2))
+			}
+			all = append(all, disconnect...)
+			for _, size := range []int{len(all), 1 << 16, 4099, 1021} {
+				got := exchange(t, address, witness, slices.Collect(slices.Chunk(all, size))...)
+				if !bytes.HasSuffix(got, want) || got[0] != 0x20 || len(got) != 2+int(got[1])+len(want) {
+					t.Errorf("%v in pieces of %d: got %d bytes, want CONNACK and %d", v, size, len(got), len(want))
+				}
 			}
 		}
-	}
+	})
 }
 
 // exchange sends pieces, each read by the broker before the next one is sent, and returns all that comes back until the
-// broker closes the connection. That a piece was read is known from an answer to the witness: both are served by one
-// loop, which reads from all connections that are ready before it answers any.
+// broker closes the connection. That a piece was read is known from an answer to the witness: a loop reads from all
+// connections that are ready before it answers any. (Goroutines may now and then read two pieces at once.)
 func exchange(t *testing.T, address string, witness *peer, pieces ...[]byte) []byte {
 	t.Helper()
 	until := time.Now().Add(patience)
