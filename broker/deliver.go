@@ -243,7 +243,7 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 // makeRoomLocked makes room in the queue by its policy, and reports whether the new item may stay. s is locked.
 func (w *worker) makeRoomLocked(s *session, it *sessions.Item) bool {
 	for s.Full(it, w.b.queueLimits) {
-		if !w.b.cfg.Limits.QueueDropOldest {
+		if !w.b.cfg.Limits.QueueDropOldest || w.b.queueLimits.Exceeds(it) {
 			return false
 		}
 		oldest, ok := s.DropOldest()
@@ -361,7 +361,7 @@ func (w *worker) transmit(c *client, m *packets.Message, d *packets.Delivery, ti
 		return
 	}
 	w.count[countMessagesSent]++
-	if w.durable(ticket) {
+	if ticket == 0 || c.pending == nil && w.durable(ticket) { // not past another that still waits
 		c.alias(d, m)
 		out = m.Append(out, c.version, d)
 	} else {

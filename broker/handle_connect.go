@@ -73,6 +73,8 @@ func (c *client) checkConnect(w *worker, p *packets.Connect) error {
 		return packets.Errorf(packets.BadAuthenticationMethod, "v5 MQTT-4.12.0-1", "no authentication method is supported; use user name and password")
 	case len(p.UserName) > lim.UserNameBytes:
 		return packets.Errorf(packets.BadUserNameOrPassword, "", "user name of more than %d bytes", lim.UserNameBytes)
+	case controlAt(p.UserName) >= 0:
+		return packets.Errorf(packets.BadUserNameOrPassword, "", "user name has a control character at byte %d", controlAt(p.UserName))
 	}
 	if err := checkClientID(p, lim.ClientIDBytes); err != nil {
 		return err
@@ -98,12 +100,18 @@ func checkClientID(p *packets.Connect, most int) error {
 	case len(p.ClientID) == 0 && p.Version == packets.V31:
 		return packets.Errorf(packets.ClientIdentifierNotValid, "", "MQTT 3.1 requires a client identifier")
 	}
-	for i, r := range string(p.ClientID) {
-		if r < 0x20 || r >= 0x7F && r < 0xA0 || r == 0xFFFE || r == 0xFFFF {
-			return packets.Errorf(packets.ClientIdentifierNotValid, "v5 MQTT-3.1.3-8", "client identifier has a control character at byte %d", i)
-		}
+	if at := controlAt(p.ClientID); at >= 0 {
+		return packets.Errorf(packets.ClientIdentifierNotValid, "v5 MQTT-3.1.3-8", "client identifier has a control character at byte %d", at)
 	}
 	return nil
+}
+
+// controlAt is where the first control character or non-character of a name is, or -1. The standard lets a server refuse
+// them [v5 section 1.5.4]; in a log or a terminal they could pass for something else.
+func controlAt(name []byte) int {
+	return bytes.IndexFunc(name, func(r rune) bool {
+		return r < 0x20 || r >= 0x7F && r < 0xA0 || r == 0xFFFE || r == 0xFFFF
+	})
 }
 
 // clientID is the identifier of the client: its own, or the one that the broker gave

@@ -235,7 +235,7 @@ func (w *worker) retain() bool {
 		}
 		w.b.users.moveRetained(old, nil)
 		if durable {
-			p.ticket = w.commit(sessions.Op{Kind: sessions.DeleteRetained, TopicName: p.view.TopicName})
+			w.keep(sessions.Op{Kind: sessions.DeleteRetained, TopicName: p.view.TopicName})
 		}
 		return true
 	}
@@ -247,7 +247,16 @@ func (w *worker) retain() bool {
 	}
 	w.b.users.moveRetained(old, m)
 	if durable {
-		p.ticket = w.commit(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
+		w.keep(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
 	}
 	return true
+}
+
+// keep stores a change to the retained messages. The publisher waits for it where it gets an answer.
+func (w *worker) keep(op sessions.Op) {
+	if w.pub.view.QoS == 0 {
+		w.put(op)
+		return
+	}
+	w.pub.ticket = w.commit(op)
 }

@@ -112,7 +112,7 @@ func TestPubrec_refused(t *testing.T) {
 	m = s.Receive("t", "three", 1)
 	s.Ack(packets.PUBACK, m.PacketID, packets.UnspecifiedError)
 	s.Close()
-	b.WaitOffline(2)
+	b.WaitOffline(1)
 	b.Connect(t, packets.V5, "s", mt.Resume(60)).ExpectNothing()
 }
 

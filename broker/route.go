@@ -38,8 +38,9 @@ func (w *worker) route(topic []byte) (*route, error) {
 		if err := topics.CheckName(topic, w.b.topics); err != nil {
 			return nil, packets.Errorf(packets.TopicNameInvalid, "v5 MQTT-3.3.2-2", "%v", err)
 		}
-		if len(w.routes) >= routesMax {
+		if len(w.routes) >= routesMax || w.routed >= routedMax {
 			clear(w.routes)
+			w.routed = 0
 		}
 		r = &route{topic: string(topic), generation: ^uint64(0), epoch: epoch}
 		w.routes[r.topic] = r
@@ -56,6 +57,7 @@ func (w *worker) refresh(r *route) {
 	r.generation = w.b.tree.Generation()
 	w.matches.Reset()
 	w.b.tree.Match(r.topic, &w.matches)
+	w.routed -= len(r.receivers)
 	clear(r.receivers)
 	r.receivers = r.receivers[:0]
 	clear(w.merged)
@@ -67,6 +69,7 @@ func (w *worker) refresh(r *route) {
 			return !w.authorize(x.s, auth.ActionReceive, r.topic)
 		})
 	}
+	w.routed += len(r.receivers)
 	r.groups = append(r.groups[:0], w.matches.Groups...)
 }
 

@@ -205,10 +205,10 @@ func (w *worker) detach(s *session, c *client, discardWill bool) {
 	will := s.will
 	if will != nil && discardWill { // [v5 MQTT-3.1.2-10]
 		s.will, will = nil, nil
-		w.commit(sessions.Op{Kind: sessions.DeleteWill, ClientID: s.ClientID})
+		w.put(sessions.Op{Kind: sessions.DeleteWill, ClientID: s.ClientID})
 	}
 	if s.Durable() {
-		w.commit(sessions.Op{Kind: sessions.PutSession, Session: s.ID, Record: s.Record()})
+		w.put(sessions.Op{Kind: sessions.PutSession, Session: s.ID, Record: s.Record()})
 		will = w.delayWill(s, will)
 	} else {
 		w.endLocked(sh, s)

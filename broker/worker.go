@@ -10,8 +10,11 @@ import (
 	"nightjar/transports"
 )
 
-// routesMax is how many topics a worker remembers the receivers of.
-const routesMax = 16 << 10
+// routesMax is how many topics a worker remembers the receivers of, and routedMax is how many receivers in all.
+const (
+	routesMax = 16 << 10
+	routedMax = 1 << 20
+)
 
 // worker is the broker's side of a Turn: what one goroutine at a time uses to handle packets,
 // without locks. Where it says so, fields are for all.
@@ -24,6 +27,7 @@ type worker struct {
 	entered    bool // in a turn, and through the gate
 	appended   bool // the store was given something that is waited for in this turn
 	routes     map[string]*route
+	routed     int // receivers of all routes
 	matches    topics.Matches[*session]
 	merged     map[*session]int // where a session stands among the receivers of the route that is being made
 	pub        publication
@@ -57,8 +61,8 @@ func (w *worker) end() {
 		return
 	}
 	w.entered = false
-	w.b.gate.RUnlock()
 	if len(w.fresh) > 0 {
+		// Before the gate opens: from then on the batch may be safe at any moment, and that is told once.
 		w.mu.Lock()
 		w.waiting = append(w.waiting, w.fresh...)
 		w.mu.Unlock()
@@ -66,6 +70,7 @@ func (w *worker) end() {
 		clear(w.fresh)
 		w.fresh = w.fresh[:0]
 	}
+	w.b.gate.RUnlock()
 	if w.appended {
 		w.appended = false
 		w.b.store.Kick()

@@ -68,6 +68,9 @@ type Limits struct {
 	Bytes    int
 }
 
+// Exceeds tells whether an item has no room even in an empty queue.
+func (l Limits) Exceeds(it *Item) bool { return l.Messages < 1 || it.bytes() > l.Bytes }
+
 // Queued is the number of messages that wait, not counting those in flight.
 func (s *Session) Queued() int {
 	if o := s.flow(); o != nil {

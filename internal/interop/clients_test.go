@@ -23,6 +23,8 @@ type client struct {
 	tellsReason bool // it tells its user Reason Strings
 	tellsPuback bool // it tells its user the Reason Codes of PUBACK and PUBREC
 	toldPresent bool // it tells its user Session Present
+	// closesWithWill: it closes by DISCONNECT 0x04, which has the will published.
+	closesWithWill bool
 }
 
 // url is where the broker is, in the form that most clients take.
@@ -54,7 +56,7 @@ func useMosquitto(_ *testing.T, c *client, s *server) func() peer {
 }
 
 func usePahoPython(t *testing.T, c *client, s *server) func() peer {
-	h := startScript(t, "/usr/bin/python3", "paho.py") // Debian's own, which has Debian's python3-paho-mqtt
+	h := startScript(t, "/usr/bin/python3", "python.py") // Debian's own, which has Debian's python3-paho-mqtt
 	return func() peer { return h.newPeer(c.url(s), c.version) }
 }
 
@@ -71,7 +73,6 @@ func useChromium(t *testing.T, c *client, s *server) func() peer {
 // What clients lack.
 var (
 	mosquittoLacks = map[string]string{"topic aliases out": "libmosquitto 2.0 does not resolve the aliases of a broker"}
-	mosquitto31    = map[string]string{}
 	pahoPyLacks    = map[string]string{"topic aliases out": "paho-mqtt 1.6 does not resolve the aliases of a broker"}
 )
 
@@ -83,13 +84,13 @@ var clients = []client{
 	{name: "paho.mqtt.golang 1.5.1", version: 4, transport: "Unix", new: usePahoGo3, toldPresent: true},
 	{name: "paho.golang 0.23.0", version: 5, transport: "TCP", new: usePahoGo5, toldPresent: true, tellsReason: true, tellsPuback: true},
 	{name: "paho.golang 0.23.0", version: 5, transport: "Unix", new: usePahoGo5, toldPresent: true, tellsReason: true, tellsPuback: true},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 3, transport: "TCP", new: useMosquitto, lacks: mosquitto31},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 4, transport: "TCP", new: useMosquitto, lacks: mosquittoLacks},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 4, transport: "TLS", new: useMosquitto, lacks: mosquittoLacks},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "TCP", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "TLS", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true},
-	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "Unix", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true},
-	{name: "paho-mqtt for Python 1.6", version: 4, transport: "TCP", new: usePahoPython, toldPresent: true, lacks: pahoPyLacks},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 3, transport: "TCP", new: useMosquitto},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 4, transport: "TCP", new: useMosquitto},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 4, transport: "TLS", new: useMosquitto},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "TCP", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true, closesWithWill: true},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "TLS", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true, closesWithWill: true},
+	{name: "mosquitto_pub, mosquitto_sub 2.0", version: 5, transport: "Unix", new: useMosquitto, lacks: mosquittoLacks, tellsPuback: true, closesWithWill: true},
+	{name: "paho-mqtt for Python 1.6", version: 4, transport: "TCP", new: usePahoPython, toldPresent: true},
 	{name: "paho-mqtt for Python 1.6", version: 5, transport: "TCP", new: usePahoPython, toldPresent: true, tellsReason: true, lacks: pahoPyLacks},
 	{name: "paho-mqtt for Python 1.6", version: 5, transport: "WebSocket", new: usePahoPython, toldPresent: true, tellsReason: true, lacks: pahoPyLacks},
 	{name: "MQTT.js 5.16.0 in Node", version: 4, transport: "TCP", new: useNode, toldPresent: true},

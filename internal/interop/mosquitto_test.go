@@ -44,7 +44,11 @@ func (p *mosquitto) connect(o options) (answer, error) {
 	if len(p.filters) == 0 {
 		return answer{}, nil
 	}
-	return p.start()
+	ans, err := p.start()
+	if ans.Code < 0x80 {
+		ans.Code = 0 // that of SUBACK, which is no matter here
+	}
+	return ans, err
 }
 
 func (p *mosquitto) subscribe(s subscription) (answer, error) {
@@ -80,7 +84,7 @@ func (p *mosquitto) start() (answer, error) {
 			args = append(args, "-D", "subscribe", "subscription-identifier", strconv.Itoa(s.id))
 		}
 	}
-	cmd := exec.Command("mosquitto_sub", args...)
+	cmd := exec.Command("stdbuf", append([]string{"-oL", "mosquitto_sub"}, args...)...) // lines come when they are printed
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return answer{}, err

@@ -134,6 +134,8 @@ func playWill(s *stage) {
 			a.close()
 		} else {
 			a.must(a.abort())
+		}
+		if !politely || s.client.closesWithWill {
 			subscriber.want(will)
 		}
 	}
@@ -188,15 +190,17 @@ func playProperties(s *stage) {
 
 // playMessageExpiry sends messages that expire, to who is there, and to who comes too late for one of them.
 func playMessageExpiry(s *stage) {
-	subscriber := s.newActor()
-	subscriber.open(options{SessionExpiry: 600})
+	subscriber, publisher := s.newActor(), s.opened()
+	gone := message{Topic: s.topic + "-gone", Payload: []byte("gone"), QoS: 1}
+	subscriber.open(options{SessionExpiry: 600, Will: &gone})
 	subscriber.listen(s.topic+"/#", 1)
-	publisher := s.opened()
+	publisher.listen(gone.Topic, 1)
 	lasting := s.text("lasting", "lasts")
 	lasting.Properties.MessageExpiry = 600
 	publisher.send(lasting)
 	subscriber.want(lasting)
-	subscriber.close()
+	subscriber.must(subscriber.abort())
+	publisher.want(gone) // so the broker knows it too
 
 	short := s.text("short", "expires")
 	short.Properties.MessageExpiry = 1
@@ -322,12 +326,11 @@ func playRestart(s *stage, end func() error) {
 	kept := s.text("kept", "retained")
 	kept.Retain = true
 	publisher.send(kept)
-	const count = 20
-	queued := func(i int) message {
-		return message{Topic: s.topic + "/queued", Payload: []byte(strconv.Itoa(i)), QoS: byte(1 + i%2)}
-	}
-	for i := range count {
-		publisher.send(queued(i))
+	var queued [3][]message // by QoS: in its order, but QoS 1 may overtake QoS 2
+	for i := range 20 {
+		m := message{Topic: s.topic + "/queued", Payload: []byte(strconv.Itoa(i)), QoS: byte(1 + i%2)}
+		publisher.send(m)
+		queued[m.QoS] = append(queued[m.QoS], m)
 	}
 	s.must(end())
 	s.server.start()
@@ -335,9 +338,13 @@ func playRestart(s *stage, end func() error) {
 		s.Error("the session has not survived")
 	}
 	kept.Retain = false // it was published while the subscription was there
-	subscriber.want(kept)
-	for i := range count {
-		subscriber.want(queued(i))
+	queued[1] = append([]message{kept}, queued[1]...)
+	for len(queued[1])+len(queued[2]) > 0 {
+		m := subscriber.receive()
+		if len(queued[m.QoS]) == 0 || !same(m, queued[m.QoS][0]) {
+			s.Fatalf("got %v, want the next of %v", m, queued[1:])
+		}
+		queued[m.QoS] = queued[m.QoS][1:]
 	}
 	late := s.opened()
 	late.listen(s.topic+"/kept", 1)

@@ -40,6 +40,7 @@ type report struct {
 // host is a script that plays any number of clients.
 type host struct {
 	tell func(line []byte) error
+	over chan struct{} // closed when nothing more is reported; nil: never
 
 	mu    sync.Mutex
 	peers []*scripted // guarded by mu
@@ -99,12 +100,13 @@ func startScript(t *testing.T, name string, args ...string) *host {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v: run .ci/deps to install it", err)
 	}
-	h := &host{tell: func(line []byte) error {
+	h := &host{over: make(chan struct{}), tell: func(line []byte) error {
 		_, err := in.Write(append(line, '\n'))
 		return err
 	}}
 	var reading sync.WaitGroup
 	reading.Go(func() {
+		defer close(h.over)
 		lines := bufio.NewReader(out)
 		for {
 			line, err := lines.ReadBytes('\n')
@@ -146,6 +148,8 @@ func (p *scripted) call(c command) (answer, error) {
 			return answer{}, fmt.Errorf("%s: %s", c.Op, r.Answer.Error)
 		}
 		return r.Answer.answer, nil
+	case <-p.host.over:
+		return answer{}, fmt.Errorf("%s: the script has ended", c.Op)
 	case <-time.After(patience):
 		return answer{}, fmt.Errorf("%s: no answer from the script in %v", c.Op, patience)
 	}

@@ -190,7 +190,9 @@ func wait(d time.Duration) { <-time.After(d) }
 // WaitOffline waits until the broker has seen the end of all connections but so many.
 func (b *Broker) WaitOffline(left int) {
 	b.t.Helper()
-	b.Eventually("the end of connections", func() bool { return b.Stats().Connections == left })
+	b.Eventually("the end of connections", func() bool {
+		return b.Stats().Connections == left && b.server.Connections() == left
+	})
 }
 
 func (b *Broker) cleanup() {

@@ -149,7 +149,8 @@ class Peer:
         return {}
 
     def abort(self):
-        self.client.socket().shutdown(socket.SHUT_RDWR)
+        connection = self.client.socket()
+        getattr(connection, "_socket", connection).shutdown(socket.SHUT_RDWR)  # under the wrapper of a WebSocket
         self.client.loop_stop()
         return {}
 
