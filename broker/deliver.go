@@ -30,6 +30,7 @@ func (w *worker) deliver(r *route) {
 // deliverLocal gives a message to its own publisher, for those subscriptions that are not No Local.
 func (w *worker) deliverLocal(r *route, x *receiver) {
 	if x.noLocal {
+		w.pub.reached++ // it does match
 		return
 	}
 	var own receiver
@@ -309,7 +310,7 @@ func (w *worker) sendNewLocked(s *session, c *client, it sessions.Item) {
 	p := &w.pub
 	if it.Row != nil || len(it.SubscriptionIDs) > 0 && c.version >= packets.V5 || c.aliases != nil {
 		it.Message = p.message()
-		if it.Row != nil {
+		if it.Row != nil && it.QoS == 2 { // at QoS 1 it would overtake, after a crash, those that were sent from the queue
 			it.Row.PacketID = s.NextPacketID()
 		}
 		w.persist(it.Row)

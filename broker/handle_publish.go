@@ -201,7 +201,7 @@ func (c *client) route(w *worker, r *route, in *packets.Publish) (code packets.R
 	switch {
 	case full && in.QoS > 0:
 		return packets.QuotaExceeded, p.ticket
-	case p.reached == 0 && in.QoS > 0 && !in.Retain:
+	case p.reached == 0 && in.QoS > 0: // also where it is retained, as Mosquitto has it
 		return packets.NoMatchingSubscribers, p.ticket
 	}
 	return packets.Success, p.ticket

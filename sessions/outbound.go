@@ -275,9 +275,9 @@ func (s *Session) Restore(it Item) {
 	case it.QoS == 2:
 		want = wantPubrec
 	}
-	id := it.Row.PacketID - 1
-	s.outbound().push(id, slot{Item: it, phase: want})
-	b.next = (id + 1) % ids
+	o := s.outbound()
+	o.push(it.Row.PacketID-1, slot{Item: it, phase: want})
+	b.next = uint16((int(o.firstID) + o.span) % ids) // whatever order they come in
 }
 
 func (s *Session) outbound() *outbound {

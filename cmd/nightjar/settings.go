@@ -20,24 +20,24 @@ type settings struct {
 }
 
 // flagKeys are the keys of the configuration that have a flag.
-var flagKeys = []struct{ flag, key, value, help string }{
-	{"data", "data.dir", "DIR", "folder for sessions and retained messages (default ./nightjar-data)"},
-	{"durability", "data.durability", "MODE", "what an acknowledged message survives: strict (a power cut), relaxed (the end of the process), memory (nothing) (default strict)"},
-	{"admin", "admin.url", "URL|off", "where metrics and health are served (default http://127.0.0.1:18083)"},
-	{"log-level", "log.level", "LEVEL", "debug, info, warn or error (default info)"},
-	{"log-format", "log.format", "FORMAT", "text, json, or auto: text on a terminal, json otherwise (default auto)"},
+var flagKeys = []struct{ flag, key, help string }{
+	{"data", "data.dir", "keep sessions and retained messages in the folder `DIR` (default ./nightjar-data)"},
+	{"durability", "data.durability", "`MODE` is what an acknowledged message survives: strict (a power cut), relaxed (the end of the process), memory (nothing) (default strict)"},
+	{"admin", "admin.url", "serve metrics and health at `URL`, or off (default http://127.0.0.1:18083)"},
+	{"log-level", "log.level", "log from `LEVEL` on: debug, info, warn or error (default info)"},
+	{"log-format", "log.format", "log in `FORMAT`: text, json, or auto: text on a terminal, json otherwise (default auto)"},
 }
 
 // add puts the flags on a command.
 func (s *settings) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&s.file, "config", "c", "", "configuration `FILE` (.yaml, .toml or .json)")
+	flags.StringVarP(&s.file, "config", "c", "", "read the configuration from `FILE` (.yaml, .toml or .json)")
 	flags.StringArrayVarP(&s.listen, "listen", "l", nil,
-		"`URL` to listen on, in place of all configured listeners: tcp://host:port, tls://, ws://host:port/path, wss://, unix:///path; may be repeated")
+		"listen on `URL`, in place of all configured listeners: tcp://host:port, ws://host:port/path, unix:///path (tls:// and wss:// need a file); may be repeated")
 	s.single = map[string]*string{}
 	for _, f := range flagKeys {
-		s.single[f.flag] = flags.String(f.flag, "", "`"+f.value+"`: "+f.help)
+		s.single[f.flag] = flags.String(f.flag, "", f.help)
 	}
 	_ = cmd.MarkFlagFilename("config", "yaml", "yml", "toml", "json") // the flag is there
 	_ = cmd.MarkFlagDirname("data")

@@ -29,7 +29,9 @@ func thisBuild() build {
 	return b
 }
 
-func (b build) String() string { return fmt.Sprintf("nightjar %s (%s, %s)", b.Version, b.Go, b.Platform) }
+func (b build) String() string {
+	return fmt.Sprintf("nightjar %s (%s, %s)", b.Version, b.Go, b.Platform)
+}
 
 // versionCommand prints the version.
 func versionCommand() *cobra.Command {

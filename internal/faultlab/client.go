@@ -34,6 +34,7 @@ type Client struct {
 	asked      bool      // a CONNECT was sent: there may be a session
 	accepted   bool      // a CONNACK came: there is one
 	subscribed bool
+	stalled    bool
 	pongs      chan struct{} // one for each PINGRESP
 	stop       func()        // ends the goroutine that keeps it online; nil: there is none
 	stopped    chan struct{} // closed when it has ended
@@ -76,6 +77,13 @@ func (c *Client) Online() {
 	}()
 }
 
+// Stall has the client read nothing but CONNACK until Offline: what the broker sends from now on stays on the way.
+func (c *Client) Stall() {
+	c.mu.Lock()
+	c.stalled = true
+	c.mu.Unlock()
+}
+
 // Offline closes the connection, with DISCONNECT or without, and keeps the client from connecting again.
 func (c *Client) Offline(politely bool) {
 	c.mu.Lock()
@@ -90,6 +98,16 @@ func (c *Client) Offline(politely bool) {
 		stop()
 		<-stopped
 	}
+	c.mu.Lock()
+	c.stalled = false
+	c.mu.Unlock()
+}
+
+// Connected tells whether the client has a connection, with CONNACK.
+func (c *Client) Connected() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conn != nil
 }
 
 // connection is the life of one connection.
@@ -128,6 +146,11 @@ func (c *Client) connection(ctx context.Context) {
 			return
 		}
 		c.mu.Lock()
+		if c.stalled && h.Type != packets.CONNACK {
+			c.mu.Unlock()
+			<-ctx.Done()
+			return
+		}
 		if h.Type == packets.CONNACK {
 			c.conn, c.w = conn, w
 		}

@@ -138,7 +138,7 @@ func (r *run) start() {
 	r.test.Helper()
 	begin := time.Now()
 	var err error
-	r.broker, err = faultlab.Start(r.address, "--listen", "tcp://"+r.address, "--admin", "off", "--data", r.data)
+	r.broker, err = faultlab.Start([]string{r.address}, "--listen", "tcp://"+r.address, "--admin", "off", "--data", r.data)
 	r.must(err)
 	r.slowest = max(r.slowest, time.Since(begin))
 }
@@ -157,20 +157,24 @@ func (r *run) publish(ctx context.Context, c *faultlab.Client, random *rand.Rand
 	}
 }
 
-// comeAndGo has a subscriber online and offline by turns; it subscribes when it first comes.
+// comeAndGo has a subscriber offline and online by turns, and now and then it stops reading before it leaves. It
+// subscribes when it first comes.
 func (r *run) comeAndGo(ctx context.Context, c *faultlab.Client, random *rand.Rand) {
-	for ctx.Err() == nil {
-		for _, online := range []bool{false, true} {
-			if online {
-				c.Online()
-			} else {
-				c.Offline(random.IntN(2) == 0)
-			}
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Duration(5+random.IntN(300)) * time.Millisecond):
-			}
+	pause := func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(5+random.IntN(250)) * time.Millisecond):
 		}
+	}
+	for ctx.Err() == nil {
+		pause()
+		c.Online()
+		pause()
+		if random.IntN(2) == 0 {
+			c.Stall()
+			pause()
+		}
+		c.Offline(random.IntN(2) == 0)
 	}
 }
 
@@ -181,7 +185,6 @@ func (r *run) drain() {
 	everybody := append(r.publishers, r.subscribers[1:]...)
 	for i, c := range r.subscribers {
 		if i%2 == 1 {
-			c.Offline(false)
 			c.Online()
 		}
 	}

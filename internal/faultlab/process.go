@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -24,6 +25,9 @@ var Binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv(binaryVariable); path != "" {
 		return path, nil
 	}
+	if err := noteSources(); err != nil {
+		return "", err
+	}
 	dir, err := os.MkdirTemp("", "nightjar-built-")
 	if err != nil {
 		return "", err
@@ -41,6 +45,30 @@ var Binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// noteSources looks at all folders of the module. The go command sees that, and so runs tests anew when a file has
+// changed there: it knows what a test was built from, but not what the test builds.
+func noteSources() error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
+			break
+		}
+		if root == filepath.Dir(root) {
+			return errors.New("build the broker: not in a folder of its module")
+		}
+		root = filepath.Dir(root)
+	}
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if name := entry.Name(); err == nil && entry.IsDir() && path != root && (name[0] == '.' || name == "node_modules") {
+			return fs.SkipDir
+		}
+		return err
+	})
+}
+
 // builtIn is the folder that Binary has made; empty: none.
 var builtIn string
 
@@ -53,11 +81,10 @@ func RemoveBinary() {
 
 // Broker is a broker in a process of its own.
 type Broker struct {
-	address string
-	cmd     *exec.Cmd
-	log     lockedBuffer
-	exited  chan struct{} // closed when the process has ended
-	err     error         // of the process; valid after exited
+	cmd    *exec.Cmd
+	log    lockedBuffer
+	exited chan struct{} // closed when the process has ended
+	err    error         // of the process; valid after exited
 }
 
 // startTimeout and stopTimeout are how long the broker may take for its start and for its end in good order.
@@ -66,14 +93,14 @@ const (
 	stopTimeout  = 15 * time.Second
 )
 
-// Start runs the broker with the arguments, and returns once it accepts connections at address
-// (host:port of a TCP listener).
-func Start(address string, args ...string) (*Broker, error) {
+// Start runs the broker with the arguments, and returns once it accepts connections at all addresses: each is
+// host:port, or the path of a Unix socket.
+func Start(addresses []string, args ...string) (*Broker, error) {
 	path, err := Binary()
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{address: address, cmd: exec.Command(path, args...), exited: make(chan struct{})}
+	b := &Broker{cmd: exec.Command(path, args...), exited: make(chan struct{})}
 	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
 	if err := b.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the broker: %w", err)
@@ -84,17 +111,23 @@ func Start(address string, args ...string) (*Broker, error) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if err := b.waitReady(ctx); err != nil {
-		_ = b.Kill()
-		return nil, fmt.Errorf("start the broker: %w\n%s", err, b.Log())
+	for _, address := range addresses {
+		if err := b.waitReady(ctx, address); err != nil {
+			_ = b.Kill()
+			return nil, fmt.Errorf("start the broker: %w\n%s", err, b.Log())
+		}
 	}
 	return b, nil
 }
 
-// waitReady waits until the broker accepts connections.
-func (b *Broker) waitReady(ctx context.Context) error {
+// waitReady waits until the broker accepts connections at an address.
+func (b *Broker) waitReady(ctx context.Context, address string) error {
+	network := "tcp"
+	if filepath.IsAbs(address) {
+		network = "unix"
+	}
 	for {
-		c, err := net.DialTimeout("tcp", b.address, time.Second)
+		c, err := net.DialTimeout(network, address, time.Second)
 		if err == nil {
 			return c.Close()
 		}
@@ -102,7 +135,7 @@ func (b *Broker) waitReady(ctx context.Context) error {
 		case <-b.exited:
 			return errors.Join(errors.New("it ended at once"), b.err)
 		case <-ctx.Done():
-			return fmt.Errorf("nothing at %s: %w", b.address, err)
+			return fmt.Errorf("nothing at %s: %w", address, err)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

@@ -75,7 +75,7 @@ admin:
 func (s *server) start() {
 	s.test.Helper()
 	var err error
-	s.process, err = faultlab.Start(s.tcp, "serve", "--config", s.config)
+	s.process, err = faultlab.Start([]string{s.tcp, s.ws, s.tls, s.unix}, "serve", "--config", s.config)
 	must(s.test, err)
 }
 

@@ -72,8 +72,8 @@ func useChromium(t *testing.T, c *client, s *server) func() peer {
 
 // What clients lack.
 var (
-	mosquittoLacks = map[string]string{"topic aliases out": "libmosquitto 2.0 does not resolve the aliases of a broker"}
-	pahoPyLacks    = map[string]string{"topic aliases out": "paho-mqtt 1.6 does not resolve the aliases of a broker"}
+	mosquittoLacks = map[string]string{"topic aliases out": "libmosquitto 2.0 does not resolve a broker's aliases."}
+	pahoPyLacks    = map[string]string{"topic aliases out": "paho-mqtt 1.6 does not resolve a broker's aliases."}
 )
 
 // clients are all that talk to the broker in these tests, and the rows of docs/interop.md.

@@ -33,6 +33,8 @@ type Options struct {
 	Admins []string
 	// Store keeps sessions in a data folder, so that they survive Restart.
 	Store bool
+	// Memory keeps them in memory in place of a data folder: for Hold, Release and Crash.
+	Memory bool
 	// Loops is the number of event loops; 0: two. Below 0: a goroutine for each connection.
 	Loops int
 	// Log takes the broker's log; nil: nobody.
@@ -54,6 +56,8 @@ type Broker struct {
 	dir     string
 	server  *transports.Server
 	store   *store.SQLite
+	memory  *memory
+	durable *store.Memory // what a restarted broker finds in memory
 
 	mu      sync.Mutex
 	clients []*Client // guarded by mu
@@ -118,6 +122,13 @@ func (b *Broker) start(addr string) {
 		b.must(err)
 		b.store, st = s, s
 	}
+	if b.options.Memory {
+		if b.durable == nil {
+			b.durable = store.NewMemory()
+		}
+		b.memory = newMemory(b.durable)
+		st = b.memory
+	}
 	listeners := map[string]broker.Listener{"tcp": {AllowAnonymous: len(b.options.Users) == 0, CertificateUser: "none"}}
 	core, err := broker.New(cfg, b.Auth, st, listeners, b.Clock.Now, b.options.Log)
 	b.must(err)
@@ -125,11 +136,18 @@ func (b *Broker) start(addr string) {
 	if b.store != nil {
 		b.must(b.store.Load(core.Restore(b.store.LastSession())))
 	}
+	if b.memory != nil {
+		b.must(b.memory.Load(core.Restore(b.memory.LastSession())))
+	}
 	b.server, err = transports.New(transports.Config{Loops: b.options.Loops, Clock: b.Clock.Now, Log: b.options.Log}, core)
 	b.must(err)
 	core.Attach(b.server)
 	if b.store != nil {
 		b.store.Start(core.Gate(), core.Durable)
+	}
+	if b.memory != nil {
+		b.memory.Start(core.Gate(), core.Durable)
+		b.memory.run()
 	}
 	ln, err := b.server.Listen(transports.ListenerConfig{Name: "tcp", Network: "tcp", Address: addr})
 	b.must(err)
@@ -153,6 +171,12 @@ func (b *Broker) Stop() {
 			b.t.Errorf("close the store: %v", err)
 		}
 		b.store = nil
+	}
+	if b.memory != nil {
+		b.memory.stop()
+		b.memory.commit(false)
+		b.durable = b.memory.Memory.Crash()
+		b.memory = nil
 	}
 }
 
