@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type Broker struct {
 	listeners      map[string]Listener // fixed before Serve
 	tree           *topics.Tree[*session]
 	retained       *retained.Store
+	sys            *retained.Store // of $SYS: the broker's own do not count in the limits
 	registry       registry
 	workers        []*worker // by Turn.ID
 	counters       counters  // summed over the workers
@@ -113,6 +115,7 @@ func New(cfg Config, a *auth.Auth, st Store, listeners map[string]Listener, cloc
 		log:         newLogger(log),
 		tree:        topics.NewTree[*session](),
 		retained:    retained.New(retained.Limits{Messages: cfg.Limits.RetainedMessages, Bytes: cfg.Limits.RetainedBytes}),
+		sys:         retained.New(retained.Limits{Messages: sysMessagesMax, Bytes: sysBytesMax}),
 		clock:       func() packets.Instant { return packets.Instant(clock()) },
 		decoder:     cfg.Limits.decoder(),
 		topics:      cfg.Limits.topics(),
@@ -184,4 +187,19 @@ func (b *Broker) Err() error {
 		return *err
 	}
 	return nil
+}
+
+// Limits of the broker's own retained messages.
+const (
+	sysMessagesMax = 1000
+	sysBytesMax    = 1 << 20
+)
+
+// retainedOf is where the retained messages of a topic, or of a filter, are. No filter matches in both: one that begins
+// with a wildcard does not match $SYS [v5 MQTT-4.7.2-1].
+func (b *Broker) retainedOf(topic string) *retained.Store {
+	if strings.HasPrefix(topic, "$SYS/") {
+		return b.sys
+	}
+	return b.retained
 }

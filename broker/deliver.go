@@ -84,7 +84,8 @@ func (w *worker) deliverShared(g *topics.Group[*session]) {
 
 // How well a member of a shared subscription can take a message.
 const (
-	rankOffline = iota + 1 // it will be queued for when the member comes back
+	rankFull    = iota + 1 // its queue is full: the message is lost, unless the policy makes room
+	rankOffline            // it will be queued for when the member comes back
 	rankBusy               // it will be queued behind others
 	rankReady
 )
@@ -97,10 +98,13 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.Durable() && !s.Ended() {
-			return rankOffline
+		switch {
+		case !s.Durable() || s.Ended():
+			return 0
+		case w.queueFull(s):
+			return rankFull
 		}
-		return 0
+		return rankOffline
 	}
 	if c.conn.Buffered() >= w.b.cfg.Limits.OutboxBytes/2 {
 		return rankBusy
@@ -108,11 +112,19 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 	if qos > 0 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.Queued() > 0 || !s.CanSend(int(c.window)) {
+		switch {
+		case w.queueFull(s):
+			return rankFull
+		case s.Queued() > 0 || !s.CanSend(int(c.window)):
 			return rankBusy
 		}
 	}
 	return rankReady
+}
+
+// queueFull tells whether the queue of a session is at its limits. s is locked.
+func (w *worker) queueFull(s *session) bool {
+	return s.Queued() >= w.b.queueLimits.Messages || s.QueuedBytes() >= w.b.queueLimits.Bytes
 }
 
 // mayReceive is the check of every delivery that does not come from a route.
@@ -127,6 +139,12 @@ func (w *worker) authorize(s *session, action auth.Action, topic string) bool {
 	}
 	id := s.identity()
 	return w.b.allows(&id, action, topic)
+}
+
+// denied says in the log what was denied, and by which rule.
+func (w *worker) denied(id auth.Identity, action auth.Action, topic string) {
+	_, rule := w.b.auth.Explain(&id, action, topic)
+	w.b.log.denied(id, action, topic, rule)
 }
 
 // allows tells whether a client may do something. Nobody may publish to $share, which begins Topic Filters: no

@@ -199,7 +199,7 @@ func (c *client) accept(w *worker, p *packets.Connect, id *auth.Identity) error 
 		id = &admin
 	}
 	if p.HasWill && !w.b.allows(id, auth.ActionPublish, string(p.Will.TopicName)) {
-		w.b.log.denied(*id, auth.ActionPublish, string(p.Will.TopicName))
+		w.denied(*id, auth.ActionPublish, string(p.Will.TopicName))
 		return packets.Errorf(packets.NotAuthorized, "", "not authorized to publish to the will topic")
 	}
 	o := c.opening

@@ -100,7 +100,7 @@ func acceptableName(name []byte) bool {
 func (c *client) mayPublish(w *worker, r *route, in *packets.Publish) (packets.ReasonCode, string) {
 	if c.allowed != r {
 		if !w.authorize(c.session, auth.ActionPublish, r.topic) {
-			w.b.log.denied(c.session.identity(), auth.ActionPublish, r.topic)
+			w.denied(c.session.identity(), auth.ActionPublish, r.topic)
 			w.drop(dropNotAuthorized, c.session.ClientID, r.topic)
 			return packets.NotAuthorized, "not authorized to publish to this topic"
 		}
@@ -228,9 +228,9 @@ func (w *worker) publishMessage(m *packets.Message) {
 func (w *worker) retain() bool {
 	p := &w.pub
 	durable := w.b.store != nil && p.view.TopicName[0] != '$'
-	old := w.b.retained.Get(p.view.TopicName)
+	old := w.b.retainedOf(p.view.TopicName).Get(p.view.TopicName)
 	if len(p.view.Payload) == 0 {
-		if old == nil || !w.b.retained.Clear(p.view.TopicName) {
+		if old == nil || !w.b.retainedOf(p.view.TopicName).Clear(p.view.TopicName) {
 			return true
 		}
 		w.b.users.moveRetained(old, nil)
@@ -241,7 +241,7 @@ func (w *worker) retain() bool {
 	}
 	m := p.message()
 	mine := old != nil && old.PublisherUser == m.PublisherUser
-	if !mine && !w.b.users.mayRetain(m.PublisherUser, w.b.cfg.Limits.RetainedPerUser) || w.b.retained.Set(m) != nil {
+	if !mine && !w.b.users.mayRetain(m.PublisherUser, w.b.cfg.Limits.RetainedPerUser) || w.b.retainedOf(m.TopicName).Set(m) != nil {
 		w.drop(dropRetainedFull, p.view.PublisherID, p.view.TopicName)
 		return false
 	}

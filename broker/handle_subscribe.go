@@ -73,7 +73,7 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 	}
 	if !w.authorize(c.session, auth.ActionSubscribe, filter) {
 		w.count[countRefusedSubscriptions]++
-		w.b.log.denied(c.session.identity(), auth.ActionSubscribe, filter)
+		w.denied(c.session.identity(), auth.ActionSubscribe, filter)
 		return packets.NotAuthorized, 0, packets.Errorf(packets.NotAuthorized, "", "not authorized to subscribe to this filter")
 	}
 	s := c.session

@@ -23,6 +23,7 @@ const (
 	keyReasonCode = "reason_code"
 	keyTopic      = "topic"
 	keyAction     = "action"
+	keyRule       = "rule"
 	keyError      = "error"
 	keySpec       = "spec"
 	keyLeftOut    = "lines_left_out"
@@ -133,11 +134,11 @@ func (l *logger) refused(c *client, code packets.ReasonCode, err error) {
 	l.line(slog.LevelInfo, "connection refused", func() []slog.Attr { return append(about(c), why(code, err)...) })
 }
 
-func (l *logger) denied(id auth.Identity, action auth.Action, topic string) {
+func (l *logger) denied(id auth.Identity, action auth.Action, topic, rule string) {
 	l.line(slog.LevelInfo, "denied", func() []slog.Attr {
 		return []slog.Attr{
 			slog.String(keyClientID, id.ClientID), slog.String(keyUserName, id.UserName),
-			slog.String(keyAction, action.String()), slog.String(keyTopic, topic),
+			slog.String(keyAction, action.String()), slog.String(keyTopic, topic), slog.String(keyRule, rule),
 		}
 	})
 }

@@ -25,7 +25,7 @@ type backlogPart struct {
 
 // remember adds the retained messages that match a new subscription to the backlog [v5 MQTT-3.3.1-9]. s is locked.
 func (w *worker) remember(s *session, filter string, sub sessions.Subscription, ticket uint64) {
-	found := w.b.retained.Match(filter, w.now, nil)
+	found := w.b.retainedOf(filter).Match(filter, w.now, nil)
 	if len(found) == 0 {
 		return
 	}
@@ -52,7 +52,7 @@ func (w *worker) pumpBacklogLocked(s *session, c *client) (empty bool) {
 			}
 		}
 		for len(part.messages) > 0 {
-			m := w.b.retained.Get(part.messages[0].TopicName) // it may have been replaced or cleared meanwhile
+			m := w.b.retainedOf(part.messages[0].TopicName).Get(part.messages[0].TopicName) // it may have been replaced or cleared meanwhile
 			if m == nil {
 				part.messages = part.messages[1:]
 				continue

@@ -35,8 +35,8 @@ func (c *client) takenOver(w *worker) {
 // Shutdown ends the broker in good order, as far as ctx has time:
 //
 //  1. no new connections
-//  2. DISCONNECT 0x8B to v5 clients; wills of connected clients stay stored and are published if the
-//     client does not come back in time after the next start
+//  2. DISCONNECT 0x8B to v5 clients; wills without a delay are published, to be queued for sessions that last, and the
+//     others wait for the client over the restart
 //  3. outboxes are drained
 //  4. connections, loops and timers end
 //

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	mt "nightjar/internal/mqtttest"
 	"nightjar/broker"
+	mt "nightjar/internal/mqtttest"
 	"nightjar/packets"
 )
 
@@ -152,7 +152,7 @@ func TestDiff(t *testing.T) {
 					if old := w.clients[n]; old != nil {
 						old.Close()
 						delete(w.clients, n)
-						time.Sleep(5*time.Millisecond)
+						time.Sleep(5 * time.Millisecond)
 						w.sync(t)
 					}
 					c := w.b.Dial(t, v)
@@ -203,7 +203,9 @@ func TestDiff(t *testing.T) {
 				topic := pref + topicsList[rng.IntN(len(topicsList))]
 				q, r := packets.QoS(rng.IntN(3)), rng.IntN(3) == 0
 				payload := fmt.Sprint("m", step)
-				if strings.Contains(topic, "/s") { r = false }
+				if strings.Contains(topic, "/s") {
+					r = false
+				}
 				if r && rng.IntN(4) == 0 {
 					payload = ""
 				}
