@@ -166,12 +166,12 @@ func (w *worker) give(s *session, qos packets.QoS, retain bool, ids []uint32) {
 
 // give0 sends at QoS 0: at most once, so to who is connected and takes it.
 func (w *worker) give0(s *session, retain bool, ids []uint32) {
+	p := &w.pub
+	p.reached++ // it matches, whether or not the client is there
 	c := s.client.Load()
 	if c == nil {
 		return
 	}
-	p := &w.pub
-	p.reached++
 	if len(ids) > 0 && c.version >= packets.V5 || c.aliases != nil {
 		w.give0Own(c, retain, ids)
 		return
@@ -310,13 +310,6 @@ func (c *client) pumpLater() {
 	})
 }
 
-// pumpOn goes on later where the outbox is what keeps messages back. s is locked.
-func (c *client) pumpOn(w *worker, s *session) {
-	if (s.Queued() > 0 || s.backlog != nil || s.InFlight() > 0) && c.congested(w) {
-		c.pumpLater()
-	}
-}
-
 // congested tells whether so much waits for the client that QoS 1 and 2 stay in the session.
 func (c *client) congested(w *worker) bool {
 	most := w.b.cfg.Limits.OutboxBytes / 2
@@ -395,8 +388,11 @@ func (w *worker) pumpLocked(s *session, c *client) {
 	if s.client.Load() != c {
 		return
 	}
-	defer c.pumpOn(w, s)
-	for !c.congested(w) {
+	for s.Unsent() > 0 {
+		if c.congested(w) {
+			c.pumpLater()
+			return
+		}
 		id, it, released, ok := s.Resend(int(c.window))
 		if !ok {
 			break
@@ -406,7 +402,11 @@ func (w *worker) pumpLocked(s *session, c *client) {
 	if s.backlog != nil && !w.pumpBacklogLocked(s, c) {
 		return
 	}
-	for s.CanSend(int(c.window)) && !c.congested(w) {
+	for s.Queued() > 0 && s.CanSend(int(c.window)) {
+		if c.congested(w) {
+			c.pumpLater()
+			return
+		}
 		it, ok := s.Next(w.now, func(it sessions.Item) {
 			w.drop(dropExpired, s.ClientID, it.Message.TopicName)
 			w.forget(it)

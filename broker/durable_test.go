@@ -193,3 +193,54 @@ func TestDurable_retainedInFlight(t *testing.T) {
 		s.ExpectNothing()
 	})
 }
+
+// A connection that is taken over, or closed, before its CONNACK is safe gets none; the last one has the session.
+func TestDurable_takeoverBeforeConnack(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := mt.NewBroker(t, mt.Options{Memory: true})
+		watch := b.Connect(t, v, "watch")
+		watch.Subscribe("will", 0)
+		b.Hold()
+		gone := b.Dial(t, v)
+		gone.SendConnect("a", mt.Resume(60))
+		b.Eventually("the session", func() bool { return b.Stats().Sessions == 2 })
+		gone.Close()
+		b.WaitOffline(1)
+		first := b.Dial(t, v)
+		first.SendConnect("a", mt.Resume(60))
+		first.Send(&packets.Publish{TopicName: []byte("t")})
+		b.Eventually("two connections", func() bool { return b.Stats().Connections == 2 })
+		second := b.Dial(t, v)
+		second.SendConnect("a", mt.Resume(60))
+		b.Eventually("the takeover", func() bool { return b.Stats().Takeovers == 1 })
+		first.ExpectClose()
+		b.Release()
+		want(t, "session present", mt.Expect[*packets.Connack](second).SessionPresent, true)
+		second.Ping()
+		want(t, "messages of the first", b.Stats().MessagesReceived, 0)
+		watch.ExpectNothing()
+	})
+}
+
+// What waits for the store when a client leaves is done all the same.
+func TestDurable_leavesWhileHeld(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := mt.NewBroker(t, mt.Options{Memory: true})
+		s := b.Connect(t, v, "s", mt.Resume(60))
+		s.Subscribe("t", 2)
+		s.Disconnect()
+		p := b.Connect(t, v, "p", mt.Resume(60))
+		b.Hold()
+		m := p.SendPublish("t", "x", 2)
+		p.Ping()
+		p.Close()
+		b.WaitOffline(0)
+		b.Release()
+		p = b.Connect(t, v, "p", mt.Resume(60))
+		p.SendPublish("t", "x", 2, mt.PacketID(m.PacketID), mt.Dup)
+		p.ExpectAck(packets.PUBREC, m.PacketID)
+		s = b.Connect(t, v, "s", mt.Resume(60))
+		s.Take("t", "x", 2)
+		s.ExpectNothing()
+	})
+}

@@ -58,7 +58,11 @@ func (w *worker) pumpBacklogLocked(s *session, c *client) (empty bool) {
 				continue
 			}
 			qos := min(m.QoS, part.qos)
-			if c.congested(w) || qos > 0 && !s.CanSend(int(c.window)) {
+			if c.congested(w) {
+				c.pumpLater()
+				return false
+			}
+			if qos > 0 && !s.CanSend(int(c.window)) {
 				return false
 			}
 			part.messages[0] = nil

@@ -358,3 +358,65 @@ func TestConnections_limit(t *testing.T) {
 		b.Connect(t, v, "c")
 	})
 }
+
+// A session may be resumed by the other version of the protocol.
+func TestSession_otherVersion(t *testing.T) {
+	for _, first := range []packets.Version{packets.V311, packets.V5} {
+		b := mt.NewBroker(t, mt.Options{Store: true})
+		p := b.Connect(t, packets.V5, "p")
+		s := b.Connect(t, first, "s", mt.Resume(600))
+		if first == packets.V5 {
+			s.Subscribe("t", 2, mt.SubscriptionID(9))
+		} else {
+			s.Subscribe("t", 2)
+		}
+		p.Publish("t", "in flight", 2, mt.Expiry(100))
+		id := s.Receive("t", "in flight", 2).PacketID
+		s.Close()
+		b.WaitOffline(1)
+		p.Publish("t", "waits", 1, mt.Expiry(100))
+		for range 2 {
+			first = packets.V311 + packets.V5 - first
+			s = b.Connect(t, first, "s", mt.Resume(600))
+			want(t, "session present", s.Connack.SessionPresent, true)
+			want(t, "packet identifier", s.Receive("t", "in flight", 2).PacketID, id)
+			s.Receive("t", "waits", 1)
+			s.ExpectNothing()
+			s.Close()
+			b.WaitOffline(1)
+		}
+	}
+}
+
+// Where no session may be kept, none is, in any version.
+func TestSessionExpiry_none(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := mt.NewBroker(t, mt.Options{Store: true, Config: func(c *broker.Config) { c.Limits.SessionExpiryMax = 0 }})
+		for range 2 {
+			c := b.Connect(t, v, "c", mt.Resume(60))
+			want(t, "session present", c.Connack.SessionPresent, false)
+			if v >= packets.V5 {
+				want(t, "told", c.Connack.Properties.Present.Has(packets.PropSessionExpiryInterval), true)
+			}
+			c.Close()
+			b.WaitOffline(0)
+			want(t, "sessions", b.Stats().Sessions, 0)
+		}
+	})
+}
+
+// $SYS has the broker's numbers, retained.
+func TestSys(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.SysInterval, c.Version = time.Millisecond, "1.2.3" }})
+		c := b.Connect(t, v, "c")
+		wantCode(t, "SUBACK", c.Subscribe("$SYS/broker/version", 1), 1)
+		c.Take("$SYS/broker/version", "nightjar version 1.2.3", 1) // once, live or retained
+		c.Subscribe("$SYS/broker/version", 1)
+		want(t, "RETAIN", c.Take("$SYS/broker/version", "nightjar version 1.2.3", 1).Retain, true)
+		c.Subscribe("$SYS/broker/clients/connected", 1)
+		for string(mt.Expect[*packets.Publish](c).Payload) != "1" {
+			continue
+		}
+	})
+}

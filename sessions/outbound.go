@@ -95,6 +95,14 @@ func (s *Session) InFlight() int {
 	return 0
 }
 
+// Unsent is how many messages in flight have to be sent again on this connection.
+func (s *Session) Unsent() int {
+	if o := s.flow(); o != nil {
+		return o.unsent
+	}
+	return 0
+}
+
 // CanSend tells whether a window of so many messages in flight has room
 // [v5 MQTT-3.3.4-9], [v5 MQTT-4.9.0-2].
 func (s *Session) CanSend(window int) bool {

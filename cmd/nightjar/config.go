@@ -12,7 +12,7 @@ import (
 func configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Show the configuration",
-		Args: cobra.NoArgs,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage(fmt.Errorf("wants print or defaults\nSee '%s --help'", cmd.CommandPath()))
 		},

@@ -36,8 +36,12 @@ func (r *Report) String() string {
 		name string
 		list []string
 	}{
-		{"lost", r.Lost}, {"QoS 2 duplicates", r.Duplicates}, {"phantoms", r.Phantoms}, {"reordered", r.Reordered},
-		{"Session Present lies", r.Lies}, {"refusals", r.Refusals},
+		{"lost", r.Lost},
+		{"QoS 2 duplicates", r.Duplicates},
+		{"phantoms", r.Phantoms},
+		{"reordered", r.Reordered},
+		{"Session Present lies", r.Lies},
+		{"refusals", r.Refusals},
 	} {
 		fmt.Fprintf(&b, "%d %s\n", len(kind.list), kind.name)
 		for i, fault := range kind.list {

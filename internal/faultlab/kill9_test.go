@@ -138,7 +138,7 @@ func (r *run) start() {
 	r.test.Helper()
 	begin := time.Now()
 	var err error
-	r.broker, err = faultlab.Start([]string{r.address}, "--listen", "tcp://"+r.address, "--admin", "off", "--data", r.data)
+	r.broker, err = faultlab.Start("--listen", "tcp://"+r.address, "--admin", "off", "--data", r.data)
 	r.must(err)
 	r.slowest = max(r.slowest, time.Since(begin))
 }

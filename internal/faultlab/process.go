@@ -2,7 +2,6 @@ package faultlab
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -93,9 +94,9 @@ const (
 	stopTimeout  = 15 * time.Second
 )
 
-// Start runs the broker with the arguments, and returns once it accepts connections at all addresses: each is
-// host:port, or the path of a Unix socket.
-func Start(addresses []string, args ...string) (*Broker, error) {
+// Start runs the broker with the arguments, and returns once it says that it is ready. (That something accepts
+// connections at its address would not do: it may be another broker, which has kept this one from starting.)
+func Start(args ...string) (*Broker, error) {
 	path, err := Binary()
 	if err != nil {
 		return nil, err
@@ -109,36 +110,28 @@ func Start(addresses []string, args ...string) (*Broker, error) {
 		b.err = b.cmd.Wait()
 		close(b.exited)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	for _, address := range addresses {
-		if err := b.waitReady(ctx, address); err != nil {
-			_ = b.Kill()
-			return nil, fmt.Errorf("start the broker: %w\n%s", err, b.Log())
-		}
+	if err := b.waitReady(); err != nil {
+		_ = b.Kill()
+		return nil, fmt.Errorf("start the broker: %w\n%s", err, b.Log())
 	}
 	return b, nil
 }
 
-// waitReady waits until the broker accepts connections at an address.
-func (b *Broker) waitReady(ctx context.Context, address string) error {
-	network := "tcp"
-	if filepath.IsAbs(address) {
-		network = "unix"
-	}
-	for {
-		c, err := net.DialTimeout(network, address, time.Second)
-		if err == nil {
-			return c.Close()
-		}
+// readyLine is in the broker's log, which is JSON where it is no terminal's, once its listeners are open.
+const readyLine = `"msg":"ready"`
+
+func (b *Broker) waitReady() error {
+	timeout := time.After(startTimeout)
+	for !strings.Contains(b.Log(), readyLine) {
 		select {
 		case <-b.exited:
-			return errors.Join(errors.New("it ended at once"), b.err)
-		case <-ctx.Done():
-			return fmt.Errorf("nothing at %s: %w", address, err)
+			return errors.Join(errors.New("it has ended at once"), b.err)
+		case <-timeout:
+			return fmt.Errorf("it is not ready after %v", startTimeout)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
+	return nil
 }
 
 // Kill ends the process with SIGKILL.
@@ -173,14 +166,29 @@ func (b *Broker) Exited() <-chan struct{} { return b.exited }
 // Log is what the broker has written so far.
 func (b *Broker) Log() string { return b.log.String() }
 
-// FreeAddress is an address on this machine that nobody listens at: a broker that is started again has
-// to find the same one.
+// Ports of FreeAddress lie below those that systems give out for outgoing connections, and each process begins at
+// a place of its own.
+const (
+	portFirst       = 10_000
+	portCount       = 20_000
+	portsPerProcess = 128
+)
+
+// portsGiven counts the ports that FreeAddress has tried.
+var portsGiven atomic.Int64
+
+// FreeAddress is an address on this machine that nobody listens at, and that it gives to nobody else: a broker that
+// is started again has to find the same one.
 func FreeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var err error
+	for range portsPerProcess {
+		port := portFirst + (int64(os.Getpid())*portsPerProcess+portsGiven.Add(1))%portCount
+		var ln net.Listener
+		if ln, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return ln.Addr().String(), ln.Close()
+		}
 	}
-	return ln.Addr().String(), ln.Close()
+	return "", fmt.Errorf("find a free port: %w", err)
 }
 
 // lockedBuffer is a buffer for several goroutines.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -19,6 +20,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8") // the tests wait more than they compute
 	code := m.Run()
 	faultlab.RemoveBinary()
 	os.Exit(code)
@@ -40,7 +43,7 @@ type server struct {
 // startServer runs a broker as a user would who wants all of its transports: with a configuration file.
 func startServer(t *testing.T) *server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "nightjar-interop-") // short: it holds a socket
+	dir, err := os.MkdirTemp("", "nightjar-interop-") //nolint:usetesting // shorter: it holds a socket, whose path has a limit
 	must(t, err)
 	s := &server{test: t, dir: dir, config: filepath.Join(dir, "nightjar.yaml"), unix: filepath.Join(dir, "mqtt.sock")}
 	for _, address := range []*string{&s.tcp, &s.ws, &s.tls} {
@@ -75,7 +78,7 @@ admin:
 func (s *server) start() {
 	s.test.Helper()
 	var err error
-	s.process, err = faultlab.Start([]string{s.tcp, s.ws, s.tls, s.unix}, "serve", "--config", s.config)
+	s.process, err = faultlab.Start("serve", "--config", s.config)
 	must(s.test, err)
 }
 

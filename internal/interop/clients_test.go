@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -46,13 +47,22 @@ func usePahoGo5(_ *testing.T, c *client, s *server) func() peer {
 	return func() peer { return newPahoGo5(c.url(s)) }
 }
 
-func useMosquitto(_ *testing.T, c *client, s *server) func() peer {
+func useMosquitto(t *testing.T, c *client, s *server) func() peer {
+	for _, program := range []string{"mosquitto_sub", "mosquitto_pub", "stdbuf"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%v: run .ci/deps to install it", err)
+		}
+	}
 	where := map[string][]string{
 		"TCP":  mosquittoTCP(s.tcp),
 		"TLS":  append(mosquittoTCP(s.tls), "--cafile", s.caFile),
 		"Unix": {"--unix", s.unix},
 	}[c.transport]
-	return func() peer { return newMosquitto(c.version, where...) }
+	return func() peer {
+		p := newMosquitto(c.version, where...)
+		t.Cleanup(func() { _ = p.abort() }) // it would outlive the test, and connect again and again
+		return p
+	}
 }
 
 func usePahoPython(t *testing.T, c *client, s *server) func() peer {

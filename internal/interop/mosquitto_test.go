@@ -92,7 +92,7 @@ func (p *mosquitto) start() (answer, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
-		return answer{}, fmt.Errorf("%w: run .ci/deps to install it", err)
+		return answer{}, err
 	}
 	p.sub, p.ended, p.answers = cmd, make(chan struct{}), make(chan answer, 2)
 	answers, ended := p.answers, p.ended

@@ -297,7 +297,7 @@ func playSessionExpiry(s *stage) {
 		queued := s.text(fmt.Sprintf("%v/a", expired), "queued")
 		publisher.send(queued)
 		if expired {
-			<-time.After(2100 * time.Millisecond)
+			<-time.After(1500 * time.Millisecond)
 		}
 		if ans := subscriber.open(o); ans.SessionPresent != nil && *ans.SessionPresent == expired {
 			s.Errorf("session expired: %v; Session Present: %v", expired, *ans.SessionPresent)

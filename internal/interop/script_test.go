@@ -149,7 +149,7 @@ func (p *scripted) call(c command) (answer, error) {
 		}
 		return r.Answer.answer, nil
 	case <-p.host.over:
-		return answer{}, fmt.Errorf("%s: the script has ended", c.Op)
+		return answer{}, fmt.Errorf("%s: the script has ended; what it needs is installed by .ci/deps", c.Op)
 	case <-time.After(patience):
 		return answer{}, fmt.Errorf("%s: no answer from the script in %v", c.Op, patience)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -37,6 +38,8 @@ type Options struct {
 	Memory bool
 	// Loops is the number of event loops; 0: two. Below 0: a goroutine for each connection.
 	Loops int
+	// Proxy has the listener take the address of a client from the PROXY protocol: for DialFrom.
+	Proxy bool
 	// Log takes the broker's log; nil: nobody.
 	Log *slog.Logger
 }
@@ -149,7 +152,11 @@ func (b *Broker) start(addr string) {
 		b.memory.Start(core.Gate(), core.Durable)
 		b.memory.run()
 	}
-	ln, err := b.server.Listen(transports.ListenerConfig{Name: "tcp", Network: "tcp", Address: addr})
+	lc := transports.ListenerConfig{Name: "tcp", Network: "tcp", Address: addr}
+	if b.options.Proxy {
+		lc.Proxy = &transports.ProxyConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	}
+	ln, err := b.server.Listen(lc)
 	b.must(err)
 	b.Addr = ln.Addr().String()
 	b.must(b.server.Start())

@@ -48,6 +48,14 @@ func (b *Broker) Dial(t testing.TB, v packets.Version) *Client {
 	return c
 }
 
+// DialFrom is Dial from an IPv4 address that a proxy tells.
+func (b *Broker) DialFrom(t testing.TB, v packets.Version, addr string) *Client {
+	t.Helper()
+	c := b.Dial(t, v)
+	c.Raw([]byte("PROXY TCP4 " + addr + " 192.0.2.1 1234 1883\r\n"))
+	return c
+}
+
 // Connect opens a connection with Clean Start and no Keep Alive, as changed by the options, and wants CONNACK 0.
 func (b *Broker) Connect(t testing.TB, v packets.Version, clientID string, options ...func(*packets.Connect)) *Client {
 	t.Helper()

@@ -88,6 +88,9 @@ func (c *counted) print(w io.Writer) {
 	for i := range c.versions {
 		v := &c.versions[i]
 		fmt.Fprintf(w, "%s: %s statements covered\n", v.name, v.summary())
+		if n, _ := v.covered(""); n > v.floor {
+			fmt.Fprintf(w, "  raise the floor: internal/speccov/floor.txt says %d\n", v.floor)
+		}
 		for j := range v.statements {
 			s := &v.statements[j]
 			if len(v.tests[s.ID]) == 0 {
@@ -125,11 +128,8 @@ func (c *counted) judge() error {
 				errs = append(errs, fmt.Errorf("%s is covered by %s: take it out of internal/speccov/untestable.tsv", s.ID, v.tests[s.ID][0]))
 			}
 		}
-		switch n, _ := v.covered(""); {
-		case n < v.floor:
+		if n, _ := v.covered(""); n < v.floor {
 			errs = append(errs, fmt.Errorf("%s: %d statements are covered, fewer than the %d of internal/speccov/floor.txt", v.name, n, v.floor))
-		case n > v.floor:
-			errs = append(errs, fmt.Errorf("%s: %d statements are covered: raise the %d of internal/speccov/floor.txt, so that they stay", v.name, n, v.floor))
 		}
 	}
 	for id := range left {
