@@ -7,6 +7,7 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
@@ -38,6 +39,7 @@ var (
 
 // C33, D24, G11, G12
 func TestAccess_live(t *testing.T) {
+	speccov.Covers(t, "v3.1.1 MQTT-3.3.5-2", "v3.1.1 MQTT-3.9.3-2")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := access(t, mt.Options{})
 		s := b.Connect(t, v, "s", bob)
@@ -67,6 +69,7 @@ func TestAccess_live(t *testing.T) {
 
 // A denied publish of an older client ends its connection, where that is configured.
 func TestAccess_closes(t *testing.T) {
+	speccov.Covers(t, "v3.1.1 MQTT-3.3.5-2")
 	for qos := range packets.QoS(3) {
 		b := access(t, mt.Options{Config: func(c *broker.Config) { c.DeniedPublishCloses = true }})
 		s := b.Connect(t, packets.V311, "s", ann)

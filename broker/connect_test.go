@@ -7,11 +7,17 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // [v5 MQTT-3.1.4-5] [v5 MQTT-3.2.0-1] [v5 MQTT-3.2.2-2] [v3.1.1 MQTT-3.2.0-1]
 func TestConnect_accepted(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.4-5", "v5 MQTT-3.2.0-1", "v5 MQTT-3.2.0-2", "v5 MQTT-3.2.2-2", "v5 MQTT-3.12.4-1",
+		"v5 MQTT-3.14.4-2", "v3.1.1 MQTT-3.1.4-4", "v3.1.1 MQTT-3.2.0-1", "v3.1.1 MQTT-3.2.2-1", "v3.1.1 MQTT-3.12.4-1",
+		"v3.1.1 MQTT-3.14.4-1",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		c := b.Connect(t, v, "a")
@@ -48,6 +54,9 @@ func TestConnect_announces(t *testing.T) {
 
 // [v5 MQTT-3.1.3-6] [v5 MQTT-3.1.3-7] [v5 MQTT-3.2.2-16] [v3.1.1 MQTT-3.1.3-6]
 func TestConnect_assignedClientID(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.3-6", "v5 MQTT-3.1.3-7", "v5 MQTT-3.2.2-16", "v3.1.1 MQTT-3.1.3-7", "v3.1.1 MQTT-3.1.3-8",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		seen := map[string]bool{}
@@ -69,6 +78,10 @@ func TestConnect_assignedClientID(t *testing.T) {
 
 // Every refusal: [v5 MQTT-3.2.2-6] [v5 MQTT-3.2.2-7] [v3.1.1 MQTT-3.2.2-5]
 func TestConnect_refused(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.3-8", "v5 MQTT-3.1.4-2", "v5 MQTT-3.2.2-6", "v5 MQTT-3.2.2-7", "v5 MQTT-3.2.2-8",
+		"v5 MQTT-4.13.2-1", "v3.1.1 MQTT-3.1.3-9", "v3.1.1 MQTT-3.2.2-4", "v3.1.1 MQTT-3.2.2-5",
+	)
 	b := mt.NewBroker(t, mt.Options{
 		Users: map[string]string{"ann": "secret"}, ACL: "user ann\ntopic readwrite ok/#\n",
 		Config: func(c *broker.Config) { c.Limits.UserNameBytes, c.Limits.ClientIDBytes = 10, 30 },
@@ -102,6 +115,7 @@ func TestConnect_refused(t *testing.T) {
 
 // [v5 MQTT-3.1.2-2] [v3.1.1 MQTT-3.1.2-2]: the answer has the format of the nearest version.
 func TestConnect_version(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-2", "v3.1.1 MQTT-3.1.2-2")
 	b := start(t)
 	for _, x := range []struct {
 		level  byte
@@ -124,6 +138,7 @@ func TestConnect_version(t *testing.T) {
 
 // [v5 MQTT-3.1.0-1] [v3.1.1 MQTT-3.1.0-1]
 func TestConnect_otherPacketFirst(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.0-1", "v3.1.1 MQTT-3.1.0-1")
 	b := start(t)
 	for first := range 256 {
 		if first>>4 == int(packets.CONNECT) {
@@ -137,6 +152,7 @@ func TestConnect_otherPacketFirst(t *testing.T) {
 
 // [v5 MQTT-3.1.0-2] [v3.1.1 MQTT-3.1.0-2]: and the will is published.
 func TestConnect_second(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.0-2", "v3.1.1 MQTT-3.1.0-2", "v3.1.1 MQTT-4.8.0-1")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -162,6 +178,7 @@ func TestConnect_deadline(t *testing.T) {
 
 // [v5 MQTT-3.1.4-3] [v3.1.1 MQTT-3.1.4-2]
 func TestTakeover(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.4-3", "v5 MQTT-4.13.2-1", "v3.1.1 MQTT-3.1.4-2")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		first := b.Connect(t, v, "a", mt.Resume(60))
@@ -175,6 +192,7 @@ func TestTakeover(t *testing.T) {
 
 // A session that ends with its connection does not survive takeover; a will without delay is published.
 func TestTakeover_ends(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.4-3", "v5 MQTT-3.1.4-4", "v3.1.1 MQTT-3.1.4-2", "v3.1.1 MQTT-3.1.4-3")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -210,6 +228,9 @@ func TestTakeover_storm(t *testing.T) {
 
 // [v5 MQTT-3.1.2-24] [v3.1.1 MQTT-3.1.2-24]
 func TestKeepAlive(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.2-22", "v5 MQTT-3.1.2-24", "v5 MQTT-3.2.2-22", "v3.1.1 MQTT-3.1.2-23", "v3.1.1 MQTT-3.1.2-24",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -227,6 +248,7 @@ func TestKeepAlive(t *testing.T) {
 
 // [v5 MQTT-3.2.2-21] [v5 MQTT-3.2.2-22]
 func TestKeepAlive_server(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-23", "v5 MQTT-3.2.2-21", "v5 MQTT-3.2.2-22")
 	t.Parallel()
 	b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.KeepAliveMax = 20 * time.Second }})
 	for asked, set := range map[uint16]uint16{0: 20, 19: 0, 20: 0, 21: 20} {
@@ -243,6 +265,7 @@ func TestKeepAlive_server(t *testing.T) {
 
 // [v5 MQTT-3.1.2-31]
 func TestResponseInformation(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-31")
 	b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.ResponseInformation = "reply/" }})
 	ask := func(n byte) func(*packets.Connect) {
 		return mt.Properties(func(p *packets.Properties) { p.RequestResponseInformation = n }, packets.PropRequestResponseInformation)
@@ -257,6 +280,7 @@ func TestResponseInformation(t *testing.T) {
 
 // [v5 MQTT-3.1.2-32]
 func TestRequestProblemInformation(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-32")
 	b := start(t)
 	none := mt.Properties(func(p *packets.Properties) { p.RequestProblemInformation = 0 }, packets.PropRequestProblemInformation)
 	for _, asked := range []bool{true, false} {
@@ -290,6 +314,7 @@ func TestConnect_authenticationMethod(t *testing.T) {
 
 // [v5 MQTT-3.1.2-27]: a client that takes too little gets nothing.
 func TestConnect_maximumPacketSize(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-27")
 	b := start(t)
 	c := b.Dial(t, packets.V5)
 	c.SendConnect("a", mt.MaximumPacketSize(2))
@@ -299,6 +324,7 @@ func TestConnect_maximumPacketSize(t *testing.T) {
 
 // Reason strings that would make a refusal too large are left out [v5 MQTT-3.2.2-19].
 func TestConnect_refusalSize(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.2.2-19")
 	b := start(t)
 	c := b.Dial(t, packets.V5)
 	c.SendConnect("a\x01", mt.MaximumPacketSize(6))
@@ -333,6 +359,7 @@ func TestSessionOwner(t *testing.T) {
 
 // A22: nothing that follows a refused CONNECT is processed [v5 MQTT-3.1.4-6].
 func TestConnect_pipelined(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.4-6", "v3.1.1 MQTT-3.1.4-5")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := mt.NewBroker(t, mt.Options{Users: map[string]string{"ann": "secret"}})
 		s := b.Connect(t, v, "s", mt.Login("ann", "secret"))

@@ -8,11 +8,17 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // Packets that end the connection: [v5 MQTT-4.13.1-1] and the tables C, D and E of RELIABILITY.md.
 func TestInvalidPackets(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.2-14", "v5 MQTT-3.3.4-6", "v5 MQTT-3.8.3-2", "v5 MQTT-3.10.3-2", "v5 MQTT-4.7.3-1",
+		"v5 MQTT-4.12.0-7", "v5 MQTT-4.13.1-1", "v3.1.1 MQTT-3.8.3-3", "v3.1.1 MQTT-3.10.3-2", "v3.1.1 MQTT-4.7.3-1",
+		"v3.1.1 MQTT-4.8.0-1",
+	)
 	const malformed, protocol = packets.MalformedPacket, packets.ProtocolError
 	both := func(b string) [2]string { return [2]string{b, b} }
 	for name, x := range map[string]struct {
@@ -84,6 +90,7 @@ func TestInvalidPackets(t *testing.T) {
 
 // E07: [v5 MQTT-3.14.4-1]: what follows DISCONNECT is ignored.
 func TestDisconnect_andMore(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.14.4-1", "v3.1.1 MQTT-3.14.4-2")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -98,6 +105,7 @@ func TestDisconnect_andMore(t *testing.T) {
 
 // E12: the same stream in one write, and byte by byte.
 func TestStream_split(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-7.1.1-1", "v3.1.1 MQTT-7.1.1-1")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		for _, split := range []bool{false, true} {

@@ -6,11 +6,17 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // [v5 MQTT-3.3.4-1] [v5 MQTT-3.8.4-8] [v5 MQTT-3.3.1-12] [v3.1.1 MQTT-3.3.1-9]: the QoS delivered is the lesser of both.
 func TestQoS_matrix(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-2.2.1-5", "v5 MQTT-3.3.1-12", "v5 MQTT-3.3.4-1", "v5 MQTT-3.8.4-8", "v5 MQTT-4.3.2-2",
+		"v5 MQTT-4.3.3-2", "v5 MQTT-4.3.3-4", "v5 MQTT-4.3.3-11", "v3.1.1 MQTT-2.3.1-6", "v3.1.1 MQTT-3.3.1-9",
+		"v3.1.1 MQTT-3.3.4-1", "v3.1.1 MQTT-3.8.4-6",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		p := b.Connect(t, v, "p")
@@ -31,6 +37,9 @@ func TestQoS_matrix(t *testing.T) {
 
 // [v5 MQTT-4.3.3-10] [v5 MQTT-3.3.1-3]: a repeat is acknowledged and not delivered again.
 func TestQoS2_repeat(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-4.3.3-8", "v5 MQTT-4.3.3-10", "v5 MQTT-4.3.3-11", "v5 MQTT-4.3.3-12", "v3.1.1 MQTT-4.3.3-2",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -92,6 +101,7 @@ func TestAcks_mismatch(t *testing.T) {
 
 // [v5 MQTT-4.3.3-9] [v5 MQTT-4.4.0-2]: a refused QoS 2 message has ended; its identifier and its place in the window are free.
 func TestPubrec_refused(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.3.3-9", "v5 MQTT-4.4.0-2")
 	b := start(t)
 	s := b.Connect(t, packets.V5, "s", mt.ReceiveMaximum(1), mt.Resume(60))
 	s.Subscribe("t", 2)
@@ -118,6 +128,11 @@ func TestPubrec_refused(t *testing.T) {
 
 // [v5 MQTT-4.4.0-1] [v5 MQTT-4.6.0-1] [v5 MQTT-3.3.1-1] [v5 MQTT-4.3.3-6] [v3.1.1 MQTT-4.4.0-1]
 func TestResend(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.1-1", "v5 MQTT-4.3.2-3", "v5 MQTT-4.3.3-3", "v5 MQTT-4.3.3-5", "v5 MQTT-4.3.3-6", "v5 MQTT-4.4.0-1",
+		"v5 MQTT-4.6.0-1", "v3.1.1 MQTT-2.3.1-4", "v3.1.1 MQTT-3.3.1-1", "v3.1.1 MQTT-4.3.2-1", "v3.1.1 MQTT-4.3.3-1",
+		"v3.1.1 MQTT-4.4.0-1", "v3.1.1 MQTT-4.6.0-1",
+	)
 	for _, store := range []bool{false, true} {
 		eachVersion(t, func(t *testing.T, v packets.Version) {
 			b := mt.NewBroker(t, mt.Options{Store: store})
@@ -172,6 +187,7 @@ func TestResend(t *testing.T) {
 
 // [v5 MQTT-3.3.4-9] [v5 MQTT-4.9.0-2] [v5 MQTT-4.9.0-3] [v5 MQTT-3.3.4-10]: the client's Receive Maximum.
 func TestReceiveMaximum_out(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.3.4-9", "v5 MQTT-3.3.4-10", "v5 MQTT-4.9.0-1", "v5 MQTT-4.9.0-2", "v5 MQTT-4.9.0-3")
 	for _, qos := range []packets.QoS{1, 2} {
 		b := start(t)
 		s := b.Connect(t, packets.V5, "s", mt.ReceiveMaximum(3))
@@ -197,6 +213,7 @@ func TestReceiveMaximum_out(t *testing.T) {
 
 // [v5 MQTT-3.3.4-7]: limit, and one more.
 func TestReceiveMaximum_in(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.3.4-7")
 	for _, qos := range []packets.QoS{1, 2} {
 		b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.ReceiveMaximum = 5 }})
 		c := b.Connect(t, packets.V5, "c")
@@ -219,6 +236,7 @@ func TestReceiveMaximum_in(t *testing.T) {
 
 // With a store, answers wait for it: older clients are not read meanwhile, and all of it is answered in order.
 func TestReceiveMaximum_pipelined(t *testing.T) {
+	speccov.Covers(t, "v3.1.1 MQTT-4.6.0-2", "v3.1.1 MQTT-4.6.0-3")
 	for _, qos := range []packets.QoS{1, 2} {
 		b := mt.NewBroker(t, mt.Options{Store: true, Config: func(c *broker.Config) { c.Limits.ReceiveMaximum = 5 }})
 		s := b.Connect(t, packets.V311, "s", mt.Resume(0))
@@ -247,6 +265,7 @@ func TestReceiveMaximum_pipelined(t *testing.T) {
 
 // Packet Identifiers go round without ever being 0 or in use [v5 MQTT-2.2.1-4].
 func TestPacketID_wraps(t *testing.T) {
+	speccov.Covers(t, "v3.1.1 MQTT-2.3.1-4")
 	t.Parallel()
 	b := start(t)
 	s := b.Connect(t, packets.V311, "s")
@@ -275,6 +294,7 @@ func TestPacketID_wraps(t *testing.T) {
 
 // [v5 MQTT-4.6.0-5]: order, for many messages at once at every QoS.
 func TestOrder(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.6.0-5", "v5 MQTT-4.6.0-6", "v3.1.1 MQTT-4.6.0-5", "v3.1.1 MQTT-4.6.0-6")
 	for _, store := range []bool{false, true} {
 		eachVersion(t, func(t *testing.T, v packets.Version) {
 			b := mt.NewBroker(t, mt.Options{Store: store})
@@ -310,6 +330,10 @@ func TestOrder(t *testing.T) {
 
 // C15 to C18: [v5 MQTT-3.3.2-7] [v5 MQTT-3.3.2-8] [v5 MQTT-3.3.2-12]
 func TestTopicAlias_in(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.2-30", "v5 MQTT-3.2.2-17", "v5 MQTT-3.3.2-7", "v5 MQTT-3.3.2-8", "v5 MQTT-3.3.2-9",
+		"v5 MQTT-3.3.2-12",
+	)
 	b := start(t)
 	most := uint16(broker.DefaultLimits().TopicAliases)
 	s := b.Connect(t, packets.V5, "s")
@@ -351,6 +375,7 @@ func TestTopicAlias_in(t *testing.T) {
 
 // [v5 MQTT-3.1.2-29] [v5 MQTT-3.3.2-11]: least recently used outwards.
 func TestTopicAlias_out(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-29", "v5 MQTT-3.3.2-11")
 	for _, qos := range []packets.QoS{0, 1, 2} {
 		b := start(t)
 		s := b.Connect(t, packets.V5, "s", mt.TopicAliasMaximum(2))
@@ -395,6 +420,7 @@ func TestTopicAlias_size(t *testing.T) {
 
 // [v5 MQTT-3.1.2-27] [v5 MQTT-3.1.2-28] and the broker's own limit, C14.
 func TestMaximumPacketSize(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-27", "v5 MQTT-3.1.2-28", "v5 MQTT-3.2.2-15", "v3.1.1 MQTT-4.8.0-2")
 	for _, resume := range []bool{false, true} {
 		b := start(t)
 		o := []func(*packets.Connect){mt.MaximumPacketSize(40), mt.ReceiveMaximum(1)}
@@ -429,6 +455,10 @@ func TestMaximumPacketSize(t *testing.T) {
 
 // [v5 MQTT-3.3.2-4] [v5 MQTT-3.3.2-15] to [v5 MQTT-3.3.2-20]: properties are forwarded unaltered and in order.
 func TestProperties_forwarded(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.2-4", "v5 MQTT-3.3.2-15", "v5 MQTT-3.3.2-16", "v5 MQTT-3.3.2-17", "v5 MQTT-3.3.2-18",
+		"v5 MQTT-3.3.2-20",
+	)
 	b := start(t)
 	s := b.Connect(t, packets.V5, "s", mt.Resume(60))
 	s.Subscribe("t", 2)

@@ -8,11 +8,17 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // [v5 MQTT-3.3.1-5] to [v5 MQTT-3.3.1-9] [v3.1.1 MQTT-3.3.1-5] to [v3.1.1 MQTT-3.3.1-11]
 func TestRetained(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.1-5", "v5 MQTT-3.3.1-6", "v5 MQTT-3.3.1-7", "v5 MQTT-3.3.1-8", "v5 MQTT-3.3.1-9",
+		"v3.1.1 MQTT-3.3.1-5", "v3.1.1 MQTT-3.3.1-6", "v3.1.1 MQTT-3.3.1-7", "v3.1.1 MQTT-3.3.1-8",
+		"v3.1.1 MQTT-3.3.1-9", "v3.1.1 MQTT-3.3.1-10", "v3.1.1 MQTT-3.3.1-11", "v3.1.1 MQTT-3.3.1-12",
+	)
 	for _, store := range []bool{false, true} {
 		eachVersion(t, func(t *testing.T, v packets.Version) {
 			b := mt.NewBroker(t, mt.Options{Store: store})
@@ -54,6 +60,10 @@ func TestRetained(t *testing.T) {
 
 // [v5 MQTT-3.3.1-9] to [v5 MQTT-3.3.1-13] [v5 MQTT-3.8.4-4]
 func TestRetainHandling(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.1-9", "v5 MQTT-3.3.1-10", "v5 MQTT-3.3.1-11", "v5 MQTT-3.3.1-12", "v5 MQTT-3.3.1-13",
+		"v5 MQTT-3.8.4-4",
+	)
 	b := start(t)
 	p := b.Connect(t, packets.V5, "p")
 	p.Publish("t", "kept", 1, mt.Retain)
@@ -111,6 +121,7 @@ func TestRetained_many(t *testing.T) {
 
 // [v5 MQTT-3.3.2-5] [v5 MQTT-3.3.2-6]: what is kept expires, and the rest of the time is told.
 func TestRetained_expiry(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.3.2-5", "v5 MQTT-3.3.2-6")
 	b := start(t)
 	p := b.Connect(t, packets.V5, "p")
 	p.Publish("t", "x", 1, mt.Retain, mt.Expiry(100))

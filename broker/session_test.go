@@ -8,11 +8,18 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // [v5 MQTT-3.1.2-4] to [v5 MQTT-3.1.2-6] [v5 MQTT-3.2.2-3] [v5 MQTT-4.5.0-1] [v3.1.1 MQTT-3.1.2-4] to [v3.1.1 MQTT-3.1.2-6]
 func TestSession_resume(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.2-4", "v5 MQTT-3.1.2-5", "v5 MQTT-3.1.2-6", "v5 MQTT-3.1.2-25", "v5 MQTT-3.1.4-4",
+		"v5 MQTT-3.2.2-2", "v5 MQTT-3.2.2-3", "v5 MQTT-4.1.0-1", "v5 MQTT-4.5.0-1", "v3.1.1 MQTT-3.1.2-4",
+		"v3.1.1 MQTT-3.1.2-5", "v3.1.1 MQTT-3.1.2-6", "v3.1.1 MQTT-3.1.4-3", "v3.1.1 MQTT-3.2.2-1",
+		"v3.1.1 MQTT-3.2.2-2", "v3.1.1 MQTT-3.2.2-3", "v3.1.1 MQTT-4.1.0-1", "v3.1.1 MQTT-4.5.0-1",
+	)
 	for _, store := range []bool{false, true} {
 		eachVersion(t, func(t *testing.T, v packets.Version) {
 			b := mt.NewBroker(t, mt.Options{Store: store})
@@ -55,6 +62,7 @@ func TestSession_resume(t *testing.T) {
 
 // [v5 MQTT-3.1.2-23] [v5 MQTT-4.1.0-2]: the interval counts from the end of the connection.
 func TestSessionExpiry(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-25", "v5 MQTT-4.1.0-2")
 	t.Parallel()
 	b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.SessionExpiryMax = 100 * time.Second }})
 	c := b.Connect(t, packets.V5, "c", mt.Resume(10))
@@ -154,6 +162,7 @@ func TestSessionExpiry_shortened(t *testing.T) {
 
 // [v5 MQTT-3.3.2-5] [v5 MQTT-3.3.2-6]: what waits expires, and the rest of the time is told.
 func TestMessageExpiry(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.3.2-5", "v5 MQTT-3.3.2-6")
 	for _, store := range []bool{false, true} {
 		b := mt.NewBroker(t, mt.Options{Store: store})
 		p := b.Connect(t, packets.V5, "p")

@@ -6,11 +6,13 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // Round robin over members, each group on its own, ordinary subscribers beside them.
 func TestShared_roundRobin(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.8.2-3")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		var one, two [3]*mt.Client
@@ -88,6 +90,7 @@ func TestShared_full(t *testing.T) {
 
 // [v5 MQTT-4.8.2-4] [v5 MQTT-4.8.2-5] [v5 MQTT-4.8.2-6]: what was sent to a member stays its own.
 func TestShared_started(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.8.2-4", "v5 MQTT-4.8.2-6")
 	b := start(t)
 	a := b.Connect(t, packets.V5, "a", mt.Resume(60))
 	a.Subscribe("$share/g/t", 2)

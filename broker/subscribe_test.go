@@ -8,11 +8,19 @@ import (
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // [v5 MQTT-3.8.4-5] [v5 MQTT-3.8.4-6] [v5 MQTT-3.9.3-1] [v3.1.1 MQTT-3.8.4-4]: a code for each filter, in their order.
 func TestSubscribe_codes(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-2.2.1-6", "v5 MQTT-3.8.4-1", "v5 MQTT-3.8.4-2", "v5 MQTT-3.8.4-5", "v5 MQTT-3.8.4-6", "v5 MQTT-3.8.4-7",
+		"v5 MQTT-3.9.3-1", "v5 MQTT-3.9.3-2", "v5 MQTT-4.7.1-1", "v5 MQTT-4.7.1-2", "v5 MQTT-4.8.2-1", "v5 MQTT-4.8.2-2",
+		"v3.1.1 MQTT-2.3.1-7", "v3.1.1 MQTT-3.8.3-2", "v3.1.1 MQTT-3.8.4-1", "v3.1.1 MQTT-3.8.4-2",
+		"v3.1.1 MQTT-3.8.4-4", "v3.1.1 MQTT-3.8.4-5", "v3.1.1 MQTT-3.9.3-1", "v3.1.1 MQTT-3.9.3-2",
+		"v3.1.1 MQTT-4.7.1-2", "v3.1.1 MQTT-4.7.1-3",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.TopicLevels, c.Limits.TopicBytes = 5, 40 }})
 		c := b.Connect(t, v, "c")
@@ -47,6 +55,7 @@ func TestSubscribe_codes(t *testing.T) {
 
 // D11: [v5 MQTT-3.8.3-4]
 func TestSubscribe_sharedNoLocal(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.8.3-4")
 	b := start(t)
 	c := b.Connect(t, packets.V5, "c")
 	c.SendSubscribe("$share/g/t", 0, mt.NoLocal)
@@ -55,6 +64,7 @@ func TestSubscribe_sharedNoLocal(t *testing.T) {
 
 // Limits of subscriptions: limit, and one more; a change of one that is there is none more.
 func TestSubscribe_limit(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.10.4-5", "v3.1.1 MQTT-3.10.4-5")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.Subscriptions, c.Limits.Filters = 3, 4 }})
 		c := b.Connect(t, v, "c")
@@ -78,6 +88,11 @@ func TestSubscribe_limit(t *testing.T) {
 
 // [v5 MQTT-3.10.4-1] [v5 MQTT-3.10.4-4] [v5 MQTT-3.11.3-1] [v3.1.1 MQTT-3.10.4-5]
 func TestUnsubscribe(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.10.4-1", "v5 MQTT-3.10.4-2", "v5 MQTT-3.10.4-4", "v5 MQTT-3.10.4-5", "v5 MQTT-3.10.4-6",
+		"v5 MQTT-3.11.3-1", "v5 MQTT-3.11.3-2", "v3.1.1 MQTT-3.10.4-1", "v3.1.1 MQTT-3.10.4-2", "v3.1.1 MQTT-3.10.4-4",
+		"v3.1.1 MQTT-3.10.4-6",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		c := b.Connect(t, v, "c")
@@ -103,6 +118,7 @@ func TestUnsubscribe(t *testing.T) {
 
 // [v5 MQTT-3.10.4-3] [v3.1.1 MQTT-3.10.4-3]: what is in flight completes.
 func TestUnsubscribe_inFlight(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.10.4-3", "v3.1.1 MQTT-3.10.4-3")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		c := b.Connect(t, v, "c")
@@ -118,6 +134,7 @@ func TestUnsubscribe_inFlight(t *testing.T) {
 
 // [v5 MQTT-3.3.4-2] to [v5 MQTT-3.3.4-4] [v3.1.1 MQTT-3.3.5-1]: one copy at the highest QoS with all identifiers.
 func TestSubscribe_overlapping(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.3.4-2", "v5 MQTT-3.3.4-3", "v5 MQTT-3.3.4-4", "v3.1.1 MQTT-3.3.5-1")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		s := b.Connect(t, v, "s")
@@ -144,6 +161,7 @@ func TestSubscribe_overlapping(t *testing.T) {
 
 // A subscription that is replaced has the new identifier, or none, and the new QoS [v5 MQTT-3.8.4-3].
 func TestSubscribe_replaced(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.8.4-3")
 	b := start(t)
 	s := b.Connect(t, packets.V5, "s", mt.Resume(60))
 	s.Subscribe("t", 2, mt.SubscriptionID(1))
@@ -169,6 +187,7 @@ func TestSubscribe_replaced(t *testing.T) {
 
 // [v5 MQTT-3.8.3-3]
 func TestNoLocal(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.8.3-3")
 	b := start(t)
 	c := b.Connect(t, packets.V5, "c", mt.Will("t", "will", 1), mt.Resume(60))
 	other := b.Connect(t, packets.V5, "other")
@@ -200,6 +219,7 @@ func TestNoLocal(t *testing.T) {
 
 // [v5 MQTT-4.7.2-1] [v3.1.1 MQTT-4.7.2-1], live and retained; C11 to C13, D20.
 func TestDollarTopics(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.7.2-1", "v3.1.1 MQTT-4.7.2-1")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
 		c := b.Connect(t, v, "c")
@@ -228,6 +248,10 @@ func TestDollarTopics(t *testing.T) {
 
 // C07 to C10
 func TestPublish_badTopic(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.3.2-2", "v5 MQTT-4.7.0-1", "v5 MQTT-4.7.3-4", "v3.1.1 MQTT-3.3.2-2", "v3.1.1 MQTT-4.7.1-1",
+		"v3.1.1 MQTT-4.7.3-4",
+	)
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := mt.NewBroker(t, mt.Options{Config: func(c *broker.Config) { c.Limits.TopicLevels, c.Limits.TopicBytes = 5, 40 }})
 		for topic, qos1 := range map[string]bool{

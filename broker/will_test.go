@@ -5,11 +5,17 @@ import (
 	"time"
 
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // E06, E13: [v5 MQTT-3.1.2-8] [v5 MQTT-3.14.4-3] [v3.1.1 MQTT-3.1.2-8] [v3.1.1 MQTT-3.14.4-3]
 func TestWill_ends(t *testing.T) {
+	speccov.Covers(t,
+		"v5 MQTT-3.1.2-7", "v5 MQTT-3.1.2-8", "v5 MQTT-3.1.2-9", "v5 MQTT-3.1.2-16", "v5 MQTT-3.1.2-17",
+		"v5 MQTT-3.14.4-3", "v3.1.1 MQTT-3.1.2-8", "v3.1.1 MQTT-3.1.2-9", "v3.1.1 MQTT-3.1.2-10", "v3.1.1 MQTT-3.1.2-16",
+		"v3.1.1 MQTT-3.1.2-17", "v3.1.1 MQTT-3.14.4-3",
+	)
 	for name, x := range map[string]struct {
 		end  func(b *mt.Broker, c *mt.Client)
 		will bool
@@ -61,6 +67,7 @@ func TestWill_ends(t *testing.T) {
 
 // [v5 MQTT-3.1.2-8] [v5 MQTT-3.1.2-26]: the delay, the end of the session before it, and the client that comes back.
 func TestWill_delay(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-8")
 	for _, store := range []bool{false, true} {
 		for name, x := range map[string]struct {
 			delay, expiry uint32
@@ -95,6 +102,7 @@ func TestWill_delay(t *testing.T) {
 
 // A client that comes back within the delay has no will, if its session goes on.
 func TestWill_cancelled(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.2-10", "v5 MQTT-3.1.2-26")
 	for _, store := range []bool{false, true} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

@@ -27,6 +27,9 @@ type Config struct {
 	DeniedPublish string `oneof:"ack|close"`
 	// CheckPayloadFormat refuses payloads that are not the UTF-8 which Payload Format Indicator 1 promises.
 	CheckPayloadFormat bool
+	// MemoryPercent is how much of the machine's memory, or of the control group's, the broker may use: 10 to 95. From
+	// 70 % of that no new connections are taken, from 85 % publishers have to wait.
+	MemoryPercent int
 	// ShutdownTimeout is how long a graceful end may take.
 	ShutdownTimeout time.Duration
 	// Loops is the number of event loops; 0: one for each CPU; -1: a goroutine for each connection.
@@ -81,6 +84,10 @@ type Data struct {
 	Durability string `oneof:"strict|relaxed|memory"`
 	// SyncEvery is how much a power cut may take in relaxed.
 	SyncEvery time.Duration
+	// DiskSoftBytes is how much free space of the data disk, if it is more than a twentieth, gives an alarm.
+	DiskSoftBytes int64
+	// DiskHardBytes is below how much free space QoS 1 and 2 messages are not taken over.
+	DiskHardBytes int64
 }
 
 // Auth is who may connect, and what they may do.
@@ -122,13 +129,14 @@ func Default() Config {
 		Listeners: []Listener{listener("tcp", "tcp://127.0.0.1:1883"), listener("ws", "ws://127.0.0.1:8083/mqtt")},
 		Data: Data{
 			Dir: "./nightjar-data", Durability: store.Strict.String(), SyncEvery: store.DefaultConfig().SyncEvery,
+			DiskSoftBytes: 512 << 20, DiskHardBytes: 128 << 20,
 		},
-		Limits:          b.Limits,
-		Admin:           Admin{URL: "http://127.0.0.1:18083"},
-		Log:             Log{Level: "info", Format: choiceAuto},
-		SysInterval:     b.SysInterval,
-		DeniedPublish:   "ack",
-		ShutdownTimeout: 10 * time.Second,
+		Limits:        b.Limits,
+		Admin:         Admin{URL: "http://127.0.0.1:18083"},
+		Log:           Log{Level: "info", Format: choiceAuto},
+		SysInterval:   b.SysInterval,
+		DeniedPublish: "ack",
+		MemoryPercent: 80, ShutdownTimeout: 10 * time.Second,
 	}
 }
 

@@ -56,7 +56,10 @@ func TestPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.Data = Data{Dir: "flag", Durability: "relaxed", SyncEvery: 2 * time.Second}
+	want.Data = Data{
+		Dir: "flag", Durability: "relaxed", SyncEvery: 2 * time.Second,
+		DiskSoftBytes: 512 << 20, DiskHardBytes: 128 << 20,
+	}
 	want.Limits.PacketBytes = 2 << 20
 	want.Auth.Admins = []string{"a", "b"}
 	want.Listeners = []Listener{listener("tcp", "tcp://127.0.0.1:1"), listener("tcp2", "tcp://127.0.0.1:2")}

@@ -49,6 +49,12 @@ func checkBounds(c *Config, from *origin) {
 		within("sys_interval", c.SysInterval, time.Second, sysIntervalMax)
 	}
 	within("shutdown_timeout", c.ShutdownTimeout, 100*time.Millisecond, shutdownTimeoutMax)
+	if c.MemoryPercent < 10 || c.MemoryPercent > 95 {
+		from.report("memory_percent", "%d is not between 10 and 95", c.MemoryPercent)
+	}
+	if min(c.Data.DiskSoftBytes, c.Data.DiskHardBytes) < 0 {
+		from.report("data.disk_hard_bytes", "is negative")
+	}
 	if c.Loops < -1 || c.Loops > loopsMax {
 		from.report("loops", "%d is not between -1 and %d", c.Loops, loopsMax)
 	}

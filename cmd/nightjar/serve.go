@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"nightjar/cmd/nightjar/logs"
 	"nightjar/cmd/nightjar/node"
 	"nightjar/configs"
 )
@@ -34,6 +36,9 @@ const serveExamples = `  # MQTT and WebSocket on this machine
   # A throw-away broker for tests: nothing is stored, any free port is taken
   nightjar serve --listen tcp://127.0.0.1:0 --durability memory --admin off`
 
+// logPatience is how long the last log lines may take to be written.
+const logPatience = time.Second
+
 // serveCommand runs the broker.
 func serveCommand() *cobra.Command {
 	var s settings
@@ -47,7 +52,9 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		log := newLogger(c.Log)
+		out := logs.New(os.Stderr)
+		defer out.Close(logPatience)
+		log := newLogger(c.Log, out)
 		for _, w := range warnings {
 			log.Warn("check the configuration", "warning", w.String())
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 
@@ -70,15 +71,15 @@ func (s *settings) load(cmd *cobra.Command) (configs.Config, []configs.Problem, 
 	return c, warnings, nil
 }
 
-// newLogger makes the logger, which writes to standard error.
-func newLogger(c configs.Log) *slog.Logger {
+// newLogger makes the logger, which writes to out.
+func newLogger(c configs.Log, out io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // was checked by configs
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" || c.Format == "auto" && terminal() {
-		return slog.New(slog.NewTextHandler(os.Stderr, o))
+		return slog.New(slog.NewTextHandler(out, o))
 	}
-	return slog.New(slog.NewJSONHandler(os.Stderr, o))
+	return slog.New(slog.NewJSONHandler(out, o))
 }
 
 // terminal tells whether a person reads what we say.

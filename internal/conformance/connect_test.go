@@ -288,3 +288,23 @@ func TestSession_lasts(t *testing.T) {
 		}
 	})
 }
+
+// Each client without an identifier has one of its own, and so a session of its own.
+func TestClientID_empty(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-3.1.3-6", "v5 MQTT-3.1.3-7", "v5 MQTT-3.2.2-16", "v3.1.1 MQTT-3.1.3-6")
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := start(t)
+		var clients [5]*mt.Client
+		for i := range clients {
+			clients[i] = b.Connect(t, v, "")
+			want(t, "told", len(clients[i].Connack.Properties.AssignedClientIdentifier) > 0, v >= packets.V5)
+			clients[i].Subscribe("t", 1)
+		}
+		want(t, "sessions", b.Stats().Sessions, len(clients))
+		clients[0].Publish("t", "x", 1)
+		for _, c := range clients {
+			c.Take("t", "x", 1)
+			c.ExpectNothing()
+		}
+	})
+}

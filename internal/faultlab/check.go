@@ -12,7 +12,7 @@ type Report struct {
 	Lost       []string // acknowledged to the publisher, and never received by a subscriber of before
 	Duplicates []string // QoS 2, received more than once
 	Phantoms   []string // received, but never sent, or not as it was sent
-	Reordered  []string // received for the first time after a later one of the same publisher, topic and QoS
+	Reordered  []string // received for the first time after a later one of the same publisher, topic and QoS, and sent after the subscription
 	Lies       []string // Session Present was not the truth
 	Refusals   []string // what the broker refused, though nothing was wrong with it
 
@@ -137,16 +137,23 @@ func (c *checker) receipt(e *Event) {
 		return
 	}
 	at := stream{e.Client, m.Publisher, m.QoS}
-	if last := c.last[at]; m.Seq < last {
+	// A message of before the subscription may yet come, when its publisher sends it again, after one that was in time.
+	if last := c.last[at]; m.Seq < last && c.due(e.Client, m) {
 		r.Reordered = append(r.Reordered, fmt.Sprintf("%v at %s: after %d", m, e.Client, last))
 	}
 	c.last[at] = max(c.last[at], m.Seq)
 }
 
+// due tells whether the subscriber had subscribed before the message was sent.
+func (c *checker) due(subscriber string, m Message) bool {
+	since, ok := c.subscribed[subscriber]
+	return ok && since < c.sent[m]
+}
+
 // owed looks for an acknowledged message at everybody who had subscribed before it was sent.
 func (c *checker) owed(m Message) {
-	for subscriber, since := range c.subscribed {
-		if since < c.sent[m] && c.received[delivery{subscriber, m}] == 0 {
+	for subscriber := range c.subscribed {
+		if c.due(subscriber, m) && c.received[delivery{subscriber, m}] == 0 {
 			c.report.Lost = append(c.report.Lost, fmt.Sprintf("%v at %s", m, subscriber))
 		}
 	}

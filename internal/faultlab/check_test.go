@@ -38,6 +38,9 @@ func TestCheckFindsFaults(t *testing.T) {
 		{name: "not acknowledged, not received", events: []faultlab.Event{subscribed, sent(1, 1), sent(2, 1)}},
 		{name: "sent before the subscription", events: []faultlab.Event{sent(1, 1), subscribed, acked(1, 1)}},
 		{name: "QoS 1 and 2 pass one another", events: []faultlab.Event{subscribed, sent(1, 1), sent(2, 1), received(2, 1), received(1, 1)}},
+		{name: "sent again to who has subscribed since", events: []faultlab.Event{
+			sent(1, 1), sent(1, 2), subscribed, received(1, 2), received(1, 1), received(1, 2), acked(1, 1), acked(1, 2),
+		}},
 		{
 			name: "lost at QoS 1", events: []faultlab.Event{subscribed, sent(1, 1), acked(1, 1), sent(1, 2), acked(1, 2), received(1, 2)},
 			list: func(r *faultlab.Report) []string { return r.Lost },

@@ -160,6 +160,7 @@ func (n *Node) Start() error {
 		n.admin.Start()
 	}
 	n.tasks.start(n.giveMemoryBack)
+	n.tasks.start(n.watchPressure)
 	n.startWatchdog()
 	return nil
 }
