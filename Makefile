@@ -16,7 +16,7 @@ RACE := $(patsubst %,./%/...,$(wildcard admin auth broker configs devices-sim re
 # Pure Go everywhere; only the race detector needs C.
 export CGO_ENABLED = 0
 
-.PHONY: help run build test check fmt lint vet race fuzz bench cross deps clean
+.PHONY: help run build test check fmt lint vet race fuzz bench cross spec deps clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,8 @@ build: ## build the one static binary, ./nightjar
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o nightjar ./cmd/nightjar
 
 test: deps vet cross ## everything CI runs: vet, cross builds, all tests, race detector (under 10 minutes)
-	$(GO) test -timeout 5m ./...
+	@records=$$(mktemp -d) && trap 'rm -r "$$records"' EXIT && set -x && \
+		NIGHTJAR_SPECCOV=$$records $(GO) test -timeout 5m ./... && $(GO) run ./internal/speccov/report -from "$$records"
 	$(MAKE) --no-print-directory race
 
 check: fmt lint ## before a commit: format, linters, tidy rules, race detector, 30 s for each fuzz target
@@ -60,6 +61,9 @@ cross: ## build for the other platforms
 		echo "build for $$platform"; \
 		GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build ./... || exit 1; \
 	done
+
+spec: ## count the statements of the standard that tests hold, write docs/conformance.md; fail if there are fewer
+	$(GO) run ./internal/speccov/report
 
 deps: ## install what the tests need beside Go (Debian, as root)
 	.ci/deps

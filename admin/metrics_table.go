@@ -23,6 +23,8 @@ var brokerMetrics = []metric[brokerStats]{
 		func(s *brokerStats) float64 { return float64(s.ConnectionsClosed) }),
 	counter("nightjar_connections_refused_total", "Connections refused: limits, bad CONNECT packets, wrong passwords.",
 		func(s *brokerStats) float64 { return float64(s.ConnectionsRefused) }),
+	counter("nightjar_handshakes_refused_total", "Connections that did not get through TLS, WebSocket or PROXY protocol.",
+		func(s *brokerStats) float64 { return float64(s.HandshakesRefused) }),
 	counter("nightjar_disconnects_total", "Connections that the broker ended, after they had been accepted by CONNACK.",
 		func(s *brokerStats) float64 { return float64(s.Disconnects) }),
 	counter("nightjar_takeovers_total", "Sessions that a new connection took over from an open one.",

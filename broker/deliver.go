@@ -143,8 +143,10 @@ func (w *worker) authorize(s *session, action auth.Action, topic string) bool {
 
 // denied says in the log what was denied, and by which rule.
 func (w *worker) denied(id auth.Identity, action auth.Action, topic string) {
-	_, rule := w.b.auth.Explain(&id, action, topic)
-	w.b.log.denied(id, action, topic, rule)
+	w.b.log.denied(id, action, topic, func() string {
+		_, rule := w.b.auth.Explain(&id, action, topic)
+		return rule
+	})
 }
 
 // allows tells whether a client may do something. Nobody may publish to $share, which begins Topic Filters: no

@@ -81,6 +81,7 @@ func (c *client) storeLags(w *worker) bool {
 // of the connection otherwise.
 func (c *client) badTopic(w *worker, in *packets.Publish, err error) error {
 	if c.version >= packets.V5 && in.QoS > 0 && len(in.TopicName) > 0 && acceptableName(in.TopicName) {
+		w.refuse(c, in, dropTopicName)
 		return c.deny(w, in, packets.TopicNameInvalid, err.(*packets.Error).Reason)
 	}
 	return err
@@ -100,13 +101,14 @@ func acceptableName(name []byte) bool {
 func (c *client) mayPublish(w *worker, r *route, in *packets.Publish) (packets.ReasonCode, string) {
 	if c.allowed != r {
 		if !w.authorize(c.session, auth.ActionPublish, r.topic) {
+			w.count[countDrops+counter(dropNotAuthorized)]++ // one line says it all
 			w.denied(c.session.identity(), auth.ActionPublish, r.topic)
-			w.drop(dropNotAuthorized, c.session.ClientID, r.topic)
 			return packets.NotAuthorized, "not authorized to publish to this topic"
 		}
 		c.allowed = r
 	}
 	if in.PayloadFormatIndicator == 1 && w.b.cfg.CheckPayloadFormat && !utf8.Valid(in.Payload) {
+		w.refuse(c, in, dropPayloadFormat)
 		return packets.PayloadFormatInvalid, "payload is not the utf-8 that payload format indicator 1 promises"
 	}
 	return packets.Success, ""

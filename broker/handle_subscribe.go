@@ -65,8 +65,7 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 		err = topics.CheckFilter(filter, w.b.topics)
 	}
 	if err != nil {
-		w.count[countRefusedSubscriptions]++
-		return packets.TopicFilterInvalid, 0, packets.Errorf(packets.TopicFilterInvalid, "", "%v", err)
+		return c.refuseFilter(w, sub.TopicFilter, packets.Errorf(packets.TopicFilterInvalid, "", "%v", err))
 	}
 	if shared && sub.Options.NoLocal {
 		return packets.ProtocolError, 0, packets.Errorf(packets.ProtocolError, "v5 MQTT-3.8.3-4", "no local on a shared subscription")
@@ -84,8 +83,7 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 	}
 	had, exists := s.Subscription(sub.TopicFilter)
 	if !exists && len(s.Subscriptions()) >= w.b.cfg.Limits.Subscriptions {
-		w.count[countRefusedSubscriptions]++
-		return packets.QuotaExceeded, 0, packets.Errorf(packets.QuotaExceeded, "", "more than %d subscriptions", w.b.cfg.Limits.Subscriptions)
+		return c.refuseFilter(w, filter, packets.Errorf(packets.QuotaExceeded, "", "more than %d subscriptions", w.b.cfg.Limits.Subscriptions))
 	}
 	if exists {
 		sub.TopicFilter = had.TopicFilter
@@ -101,6 +99,13 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 		w.remember(s, filter, sub, ticket)
 	}
 	return packets.ReasonCode(sub.Options.QoS), ticket, nil
+}
+
+// refuseFilter refuses one subscription.
+func (c *client) refuseFilter(w *worker, filter string, err *packets.Error) (packets.ReasonCode, uint64, error) {
+	w.count[countRefusedSubscriptions]++
+	w.b.log.refusedFilter(c.session, filter, err)
+	return err.Code, 0, err
 }
 
 // handleUnsubscribe ends subscriptions [v5 MQTT-3.10.4-4].

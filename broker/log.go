@@ -134,11 +134,24 @@ func (l *logger) refused(c *client, code packets.ReasonCode, err error) {
 	l.line(slog.LevelInfo, "connection refused", func() []slog.Attr { return append(about(c), why(code, err)...) })
 }
 
-func (l *logger) denied(id auth.Identity, action auth.Action, topic, rule string) {
+// loggedTopicMax is how many bytes a line shows of a Topic Name or Filter that is refused for what it is.
+const loggedTopicMax = 256
+
+func (l *logger) refusedFilter(s *session, filter string, err error) {
+	l.line(slog.LevelInfo, "subscription refused", func() []slog.Attr {
+		attrs := []slog.Attr{
+			slog.String(keyClientID, s.ClientID), slog.String(keyUserName, s.UserName),
+			slog.String(keyTopic, filter[:min(len(filter), loggedTopicMax)]),
+		}
+		return append(attrs, why(packets.ReasonCodeOf(err), err)...)
+	})
+}
+
+func (l *logger) denied(id auth.Identity, action auth.Action, topic string, rule func() string) {
 	l.line(slog.LevelInfo, "denied", func() []slog.Attr {
 		return []slog.Attr{
 			slog.String(keyClientID, id.ClientID), slog.String(keyUserName, id.UserName),
-			slog.String(keyAction, action.String()), slog.String(keyTopic, topic), slog.String(keyRule, rule),
+			slog.String(keyAction, action.String()), slog.String(keyTopic, topic), slog.String(keyRule, rule()),
 		}
 	})
 }

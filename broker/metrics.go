@@ -1,6 +1,10 @@
 package broker
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"nightjar/packets"
+)
 
 // counter is one of the broker's counters.
 type counter int
@@ -41,6 +45,8 @@ const (
 	dropExpired
 	dropRetainedFull
 	dropNoShareMember
+	dropTopicName
+	dropPayloadFormat
 	dropReasons
 )
 
@@ -52,6 +58,8 @@ var dropNames = [dropReasons]string{
 	dropExpired:       "expired",
 	dropRetainedFull:  "retained_full",
 	dropNoShareMember: "no_share_member",
+	dropTopicName:     "topic_name_invalid",
+	dropPayloadFormat: "payload_format_invalid",
 }
 
 func (r dropReason) String() string { return dropNames[r] }
@@ -78,6 +86,14 @@ func (w *worker) drop(reason dropReason, clientID, topic string) {
 	w.b.log.dropped(reason, clientID, topic)
 }
 
+// refuse counts and logs a message that is not taken over, and whose acknowledgement says why. Where the connection
+// ends instead, that is counted and logged.
+func (w *worker) refuse(c *client, in *packets.Publish, reason dropReason) {
+	if in.QoS > 0 {
+		w.drop(reason, c.session.ClientID, string(in.TopicName[:min(len(in.TopicName), loggedTopicMax)]))
+	}
+}
+
 // Stats are the broker's numbers: what is now, and what has been since the start.
 type Stats struct {
 	Connections, Sessions, Subscriptions int
@@ -85,7 +101,7 @@ type Stats struct {
 	RetainedBytes                        int64
 
 	ConnectionsOpened, ConnectionsClosed, ConnectionsRefused    uint64
-	Disconnects, Takeovers                                      uint64
+	HandshakesRefused, Disconnects, Takeovers                   uint64
 	BytesReceived, BytesSent, PacketsReceived                   uint64
 	MessagesReceived, MessagesSent, MessagesQueued              uint64
 	MessagesResent, Pings, UnknownAcks, SubscriptionsRefused    uint64
@@ -117,6 +133,9 @@ func (b *Broker) Stats() Stats {
 	}
 	for r := range dropReasons {
 		s.Dropped[r.String()] = n(countDrops + counter(r))
+	}
+	if b.server != nil {
+		s.HandshakesRefused = b.server.Refused()
 	}
 	return s
 }

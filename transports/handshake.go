@@ -128,6 +128,7 @@ func (n *netConn) open() {
 func (n *netConn) refuse(err error) {
 	ln := n.conn.listener
 	ln.refused.Add(1)
+	n.server.refused.Add(1)
 	n.owner.Lock()
 	cut := n.cause != nil
 	n.owner.Unlock()

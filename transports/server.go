@@ -97,6 +97,7 @@ type Server struct {
 	nets    *netConns
 	spare   chan []byte // empty outboxes
 
+	refused    atomic.Uint64 // handshakes of all listeners, also of those that are closed
 	handshakes chan struct{} // one token for each TLS handshake that computes
 	refusals   *rate.Limiter // of log lines
 
@@ -127,6 +128,9 @@ func (s *Server) Turns() int { return len(s.loops) + s.turns.size }
 
 // Connections is the number of open connections.
 func (s *Server) Connections() int { return int(s.conns.Load()) }
+
+// Refused counts the connections of all listeners that did not get through their handshake.
+func (s *Server) Refused() uint64 { return s.refused.Load() }
 
 // Listen binds a listener. Connections are accepted once the server is started.
 func (s *Server) Listen(cfg ListenerConfig) (*Listener, error) {

@@ -43,7 +43,7 @@ const (
 	subscribersCount = 8
 	publishEvery     = 2 * time.Millisecond // for each publisher: at most that often
 	cycleMax         = 350 * time.Millisecond
-	drainTimeout     = 60 * time.Second
+	drainTimeout     = 20 * time.Second
 	restartMax       = 5 * time.Second
 )
 

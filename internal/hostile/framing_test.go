@@ -176,6 +176,12 @@ func (x *run) accepted() {
 	eventually(x.t, "the connection", func() bool { return x.Stats().Connections > 2 })
 }
 
+// quiet waits until only so many connections are left; the control pair has two.
+func (x *run) quiet(left int) {
+	x.t.Helper()
+	eventually(x.t, "the end of other connections", func() bool { return x.Stats().Connections == left })
+}
+
 // gone wants that the broker closes the connection, and says nothing before.
 func (x *run) gone(c *conn) {
 	x.t.Helper()

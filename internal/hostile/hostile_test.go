@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,8 @@ type row struct {
 	// v3 and v5 are the answers of 3.1.1 and 5 that will do, with " or " between them, the best one first; "" is for a
 	// version that has no such case. See outcome.
 	v3, v5 string
+	// lines is how many lines the log has of it, where that is not one.
+	lines int
 	// drops says that a message is acknowledged and dropped.
 	drops bool
 
@@ -132,6 +135,9 @@ var total2 int
 
 // row runs a row over all transports, in both versions, in all ways of sending.
 func (b *bench) row(t *testing.T, r *row) {
+	if r.large { // what the garbage collector has not come to yet is no growth
+		defer debug.SetGCPercent(debug.SetGCPercent(10))
+	}
 	before := settle()
 	for _, e := range b.endpoints {
 		if r.kinds != nil && !slices.Contains(r.kinds, e.kind) {
@@ -382,6 +388,9 @@ func (b *bench) oracles(t *testing.T, r *row, where string, before seen, got str
 		moves, lines = dropped, 1
 	case moves == nil:
 		return
+	}
+	if r.lines > 0 {
+		lines = r.lines
 	}
 	after := b.seen()
 	for end := time.Now().Add(delayMax); moves(&after) == moves(&before) || after.lines < before.lines+lines; after = b.seen() {

@@ -209,7 +209,8 @@ func (b *Broker) Eventually(what string, ok func() bool) {
 	b.t.Helper()
 	for end := time.Now().Add(Patience); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {
-			b.t.Fatalf("never came: %s", what)
+			stacks := make([]byte, 1<<20)
+			b.t.Fatalf("never came: %s\n%s", what, stacks[:runtime.Stack(stacks, true)])
 		}
 		wait(time.Millisecond)
 	}

@@ -110,6 +110,9 @@ func (c *Client) Raw(b []byte) {
 
 // TryRaw sends bytes to a broker that may have closed the connection.
 func (c *Client) TryRaw(b []byte) error {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(Patience)); err != nil {
+		return err
+	}
 	_, err := c.conn.Write(b)
 	return err
 }

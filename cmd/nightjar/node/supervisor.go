@@ -16,7 +16,7 @@ func (n *Node) notify(state string) {
 // NotifyReady tells systemd that clients are served; also after a reload.
 func (n *Node) NotifyReady() { n.notify(daemon.SdNotifyReady) }
 
-// NotifyReloading tells systemd that files are read again. Its form of systemd 253 and up wants the time.
+// NotifyReloading tells systemd that files are read again.
 func (n *Node) NotifyReloading() { n.notify(daemon.SdNotifyReloading) }
 
 // NotifyStopping tells systemd that the Node ends.
