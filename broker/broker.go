@@ -22,8 +22,8 @@ import (
 type Store interface {
 	// Append adds an operation to the open batch and returns the batch's number.
 	Append(op sessions.Op) (ticket uint64)
-	// Kick says that somebody waits for the open batch.
-	Kick()
+	// Kick says that somebody waits for the open batch: it is to be committed within so long.
+	Kick(within time.Duration)
 	// Durable is the number of the last batch that is safe.
 	Durable() uint64
 }

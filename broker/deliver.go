@@ -277,18 +277,38 @@ func (w *worker) makeRoomLocked(s *session, it *sessions.Item) bool {
 	return true
 }
 
-// persist stores a row; the publisher's answer waits for it.
+// persist stores a row; the publisher's answer waits for it. A receiver that is sent the message at QoS 1 now
+// will probably acknowledge it before a commit is done: then nothing has to be written, and so the commit may wait a little.
 func (w *worker) persist(row *sessions.Row) {
-	if row != nil {
-		w.pub.ticket = w.commit(sessions.Op{Kind: sessions.Publish, Stored: row.Stored, Row: row})
+	if row == nil {
+		return
 	}
+	row.Stored.Left.Add(1)
+	op := sessions.Op{Kind: sessions.Publish, Stored: row.Stored, Row: row}
+	if row.QoS == 1 && row.PacketID != 0 {
+		w.pub.ticket = w.commitSoon(op)
+		return
+	}
+	w.pub.ticket = w.commit(op)
 }
 
 // forget takes an item that will not be sent any more out of the store.
 func (w *worker) forget(it sessions.Item) {
-	if it.Row != nil {
-		it.Row.Gone.Store(true)
-		w.put(sessions.Op{Kind: sessions.Done, Row: it.Row})
+	if it.Row == nil {
+		return
+	}
+	if !it.Row.Gone.Swap(true) {
+		w.takenBy(it.Row.Stored)
+	}
+	w.put(sessions.Op{Kind: sessions.Done, Row: it.Row})
+}
+
+// takenBy counts that one of those who kept a publisher's answer back has done its part.
+func (w *worker) takenBy(m *sessions.Stored) {
+	if m.Left.Add(-1) == 0 {
+		if c, ok := m.Publisher.(*client); ok {
+			w.early = append(w.early, c)
+		}
 	}
 }
 
@@ -379,7 +399,7 @@ func (w *worker) transmit(c *client, m *packets.Message, d *packets.Delivery, ti
 		c.alias(d, m)
 		out = m.Append(out, c.version, d)
 	} else {
-		c.waitLocked(w, ticket, 0, m.Append(nil, c.version, d))
+		c.waitLocked(w, mark{ticket: ticket}, m.Append(nil, c.version, d))
 	}
 	c.conn.End(w.turn, out)
 }

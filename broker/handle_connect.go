@@ -225,7 +225,7 @@ func (c *client) waitFor(w *worker) {
 	c.wantsSafe.Store(true)
 	out, ok := c.conn.Begin(w.turn)
 	if ok {
-		c.waitLocked(w, c.opening.ticket, 0, nil)
+		c.waitLocked(w, mark{ticket: c.opening.ticket}, nil)
 		c.conn.End(w.turn, out)
 	}
 }

@@ -47,7 +47,7 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 	}
 	code, ticket := c.route(w, r, in)
 	if in.QoS == 1 {
-		c.ack(w, ticket, 1, answer{packets.PUBACK, in.PacketID, code, ""})
+		c.ackTaken(w, ticket, code)
 	}
 	return nil
 }
@@ -252,6 +252,20 @@ func (w *worker) retain() bool {
 		w.keep(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
 	}
 	return true
+}
+
+// ackTaken answers the QoS 1 message at hand. Where all that the answer waits for is receivers, it leaves as soon as each
+// has acknowledged the message or the store has it, whichever comes first.
+func (c *client) ackTaken(w *worker, ticket uint64, code packets.ReasonCode) {
+	p, id := &w.pub, w.publish.PacketID
+	if p.stored == nil || p.view.Retain || code != packets.Success {
+		c.ack(w, ticket, 1, answer{packets.PUBACK, id, code, ""})
+		return
+	}
+	var short [4]byte
+	p.stored.Publisher = c
+	c.replyTaken(w, ticket, p.stored, 1, packets.AppendAck(short[:0], packets.PUBACK, id))
+	w.takenBy(p.stored)
 }
 
 // keep stores a change to the retained messages. The publisher waits for it where it gets an answer.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"nightjar/packets"
+	"nightjar/sessions"
 	"nightjar/transports"
 )
 
@@ -17,11 +18,23 @@ type mark struct {
 	ticket uint64
 	end    int
 	credit int32 // messages from the client that are acknowledged with it
+	// taken is a QoS 1 message whose answer may leave as soon as every receiver has taken it over, stored or not; nil: none.
+	taken *sessions.Stored
+}
+
+// free tells whether what waits with a mark may leave.
+func (m *mark) free(durable uint64) bool {
+	return m.ticket <= durable || m.taken != nil && m.taken.Left.Load() == 0
 }
 
 // reply sends an answer once ticket is safe, and never before an earlier answer
 // [v5 MQTT-4.6.0-2]. credit is the number of the client's messages that it acknowledges.
 func (c *client) reply(w *worker, ticket uint64, credit int32, answer []byte) {
+	c.replyTaken(w, ticket, nil, credit, answer)
+}
+
+// replyTaken is reply to a QoS 1 message, which may leave as well as soon as taken has no receiver left.
+func (c *client) replyTaken(w *worker, ticket uint64, taken *sessions.Stored, credit int32, answer []byte) {
 	out, ok := c.conn.Begin(w.turn)
 	if !ok {
 		return
@@ -30,26 +43,26 @@ func (c *client) reply(w *worker, ticket uint64, credit int32, answer []byte) {
 		out = append(out, answer...)
 		c.unacked.Add(-credit)
 	} else {
-		c.waitLocked(w, ticket, credit, answer)
+		c.waitLocked(w, mark{ticket: ticket, taken: taken, credit: credit}, answer)
 	}
 	c.conn.End(w.turn, out)
 }
 
-// waitLocked puts output into the queue for a ticket. The outbox is locked.
-func (c *client) waitLocked(w *worker, ticket uint64, credit int32, b []byte) {
+// waitLocked puts output into the queue, where it waits for what m says. The outbox is locked.
+func (c *client) waitLocked(w *worker, m mark, b []byte) {
 	if c.pending == nil {
 		c.pending = &pending{}
 		w.fresh = append(w.fresh, c)
-		w.appended = true
 	}
 	p := c.pending
 	p.buf = append(p.buf, b...)
-	if n := len(p.marks); n > 0 && p.marks[n-1].ticket >= ticket {
-		p.marks[n-1].end = len(p.buf)
-		p.marks[n-1].credit += credit
+	m.end = len(p.buf)
+	if n := len(p.marks); n > 0 && m.taken == nil && p.marks[n-1].taken == nil && p.marks[n-1].ticket >= m.ticket {
+		p.marks[n-1].end = m.end
+		p.marks[n-1].credit += m.credit
 		return
 	}
-	p.marks = append(p.marks, mark{ticket, len(p.buf), credit})
+	p.marks = append(p.marks, m)
 }
 
 // release moves what has become safe to the outbox, and reports whether more waits.
@@ -64,7 +77,7 @@ func (c *client) release(w *worker) (more bool) {
 	}
 	p, durable := c.pending, w.b.store.Durable()
 	n, end, credit := 0, 0, int32(0)
-	for n < len(p.marks) && p.marks[n].ticket <= durable {
+	for n < len(p.marks) && p.marks[n].free(durable) {
 		end = p.marks[n].end
 		credit += p.marks[n].credit
 		n++
@@ -72,7 +85,9 @@ func (c *client) release(w *worker) (more bool) {
 	out = append(out, p.buf[:end]...)
 	if more = n < len(p.marks); more {
 		p.buf = p.buf[:copy(p.buf, p.buf[end:])]
-		p.marks = p.marks[:copy(p.marks, p.marks[n:])]
+		left := copy(p.marks, p.marks[n:])
+		clear(p.marks[left:])
+		p.marks = p.marks[:left]
 		for i := range p.marks {
 			p.marks[i].end -= end
 		}

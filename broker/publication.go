@@ -88,6 +88,7 @@ func (p *publication) message() *packets.Message {
 func (p *publication) store() *sessions.Stored {
 	if p.stored == nil {
 		p.stored = &sessions.Stored{Message: p.message()}
+		p.stored.Left.Store(1) // until all receivers are found
 	}
 	return p.stored
 }

@@ -38,12 +38,13 @@ func (w *worker) route(topic []byte) (*route, error) {
 		if err := topics.CheckName(topic, w.b.topics); err != nil {
 			return nil, packets.Errorf(packets.TopicNameInvalid, "v5 MQTT-3.3.2-2", "%v", err)
 		}
-		if len(w.routes) >= routesMax || w.routed >= routedMax {
+		if len(w.routes) >= routesMax || w.routed >= routedMax || w.routeBytes >= routeBytesMax {
 			clear(w.routes)
-			w.routed = 0
+			w.routed, w.routeBytes = 0, 0
 		}
 		r = &route{topic: string(topic), generation: ^uint64(0), epoch: epoch}
 		w.routes[r.topic] = r
+		w.routeBytes += len(topic)
 	}
 	if r.generation != w.b.tree.Generation() {
 		w.refresh(r)

@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nightjar/packets"
 	"nightjar/sessions"
@@ -10,10 +11,12 @@ import (
 	"nightjar/transports"
 )
 
-// routesMax is how many topics a worker remembers the receivers of, and routedMax is how many receivers in all.
+// routesMax is how many topics a worker remembers the receivers of, routeBytesMax is the size of all their names, and
+// routedMax is how many receivers in all.
 const (
-	routesMax = 16 << 10
-	routedMax = 1 << 20
+	routesMax     = 16 << 10
+	routeBytesMax = 2 << 20
+	routedMax     = 1 << 20
 )
 
 // worker is the broker's side of a Turn: what one goroutine at a time uses to handle packets,
@@ -24,10 +27,12 @@ type worker struct {
 	turn *transports.Turn
 	now  packets.Instant
 
-	entered    bool // in a turn, and through the gate
-	appended   bool // the store was given something that is waited for in this turn
+	entered    bool      // in a turn, and through the gate
+	kick       kick      // who waits for what the store was given in this turn
+	early      []*client // publishers whose answer may leave before the store has committed
 	routes     map[string]*route
 	routed     int // receivers of all routes
+	routeBytes int // of their Topic Names
 	matches    topics.Matches[*session]
 	merged     map[*session]int // where a session stands among the receivers of the route that is being made
 	pub        publication
@@ -60,6 +65,11 @@ func (w *worker) end() {
 	if !w.entered {
 		return
 	}
+	for i, c := range w.early {
+		c.release(w)
+		w.early[i] = nil
+	}
+	w.early = w.early[:0]
 	w.entered = false
 	if len(w.fresh) > 0 {
 		// Before the gate opens: from then on the batch may be safe at any moment, and that is told once.
@@ -71,9 +81,9 @@ func (w *worker) end() {
 		w.fresh = w.fresh[:0]
 	}
 	w.b.gate.RUnlock()
-	if w.appended {
-		w.appended = false
-		w.b.store.Kick()
+	if w.kick != kickNobody {
+		w.b.store.Kick(w.kick.within())
+		w.kick = kickNobody
 	}
 	w.count[countBytesSent] += w.turn.Written
 	w.turn.Written = 0
@@ -93,8 +103,33 @@ func (w *worker) commit(op sessions.Op) uint64 {
 	if w.b.store == nil {
 		return 0
 	}
-	w.appended = true
+	w.kick = kickNow
 	return w.b.store.Append(op)
+}
+
+// commitSoon is commit for what will probably be struck from the batch.
+func (w *worker) commitSoon(op sessions.Op) uint64 {
+	w.kick = max(w.kick, kickSoon)
+	return w.b.store.Append(op)
+}
+
+// kick is how soon the store is asked to commit.
+type kick uint8
+
+const (
+	kickNobody kick = iota
+	kickSoon        // receivers are about to acknowledge: then nothing has to be written
+	kickNow
+)
+
+// soon is how long a commit waits for receivers to acknowledge.
+const soon = 2 * time.Millisecond
+
+func (k kick) within() time.Duration {
+	if k == kickSoon {
+		return soon
+	}
+	return 0
 }
 
 // durable tells whether a ticket is safe. A ticket of 0 is.

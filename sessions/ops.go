@@ -55,8 +55,13 @@ type Record struct {
 // Stored is a message in the store, once for however many queues hold it.
 type Stored struct {
 	Message *packets.Message
-	ID      int64 // the store's own: 0 until it is written
-	Refs    int   // the store's own: rows that are written and refer to it
+	// Publisher is the broker's own: whose answer waits for this message.
+	Publisher any
+	// Left counts what keeps that answer from leaving before the store has committed: each receiver that has not
+	// acknowledged, and the broker itself while it still looks for receivers.
+	Left atomic.Int32
+	ID   int64 // the store's own: 0 until it is written
+	Refs int   // the store's own: rows that are written and refer to it
 }
 
 // Row is one message in one session's queue. All but Gone and Written are fixed once an Op has

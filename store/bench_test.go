@@ -22,7 +22,7 @@ func BenchmarkCommit(b *testing.B) {
 						seq++
 						s.Append(message(1, seq, 200))
 					}
-					s.Kick()
+					s.Kick(0)
 					if err := <-durable; err != nil {
 						b.Fatal(err)
 					}

@@ -89,7 +89,7 @@ func (s *SQLite) take() (ops []sessions.Op, ticket uint64) {
 	if len(ops) > 0 && s.failure == nil {
 		s.open, s.spare = s.spare, nil
 		s.ticket++
-		s.due, s.kicked = time.Time{}, false
+		s.due = time.Time{}
 		return ops, ticket
 	}
 	return nil, 0
@@ -117,7 +117,7 @@ func (s *SQLite) fail(err error) {
 	if first {
 		s.failure = err
 	}
-	s.open, s.spare, s.due, s.kicked = nil, nil, time.Time{}, false
+	s.open, s.spare, s.due = nil, nil, time.Time{}
 	s.mu.Unlock()
 	s.db.syncDue = time.Time{}
 	s.pending.Store(0)

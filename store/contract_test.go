@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -18,7 +19,7 @@ type tested interface {
 	LastSession() uint64
 	Start(sync.Locker, func(ticket uint64, err error))
 	Append(sessions.Op) uint64
-	Kick()
+	Kick(within time.Duration)
 	Durable() uint64
 	Pending() int
 	Stats() Stats
@@ -60,7 +61,7 @@ func sqliteHarness(t fatal, cfg Config) *harness {
 	h := &harness{tested: s}
 	h.commit = func() {
 		if ticket := s.Append(sessions.Op{Kind: sessions.DeleteWill, ClientID: "nobody"}); ticket > s.Durable() {
-			s.Kick()
+			s.Kick(0)
 			for s.Durable() < ticket {
 				<-h.commits
 			}

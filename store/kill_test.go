@@ -81,7 +81,7 @@ func child(dir string) error {
 		ticket := s.Append(op)
 		lastSeq[ticket] = seq
 		mu.Unlock()
-		s.Kick()
+		s.Kick(0)
 	}
 }
 

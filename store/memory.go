@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"nightjar/packets"
 	"nightjar/sessions"
@@ -96,7 +97,7 @@ func (m *Memory) Append(op sessions.Op) (ticket uint64) {
 }
 
 // Kick does nothing: Memory commits when told.
-func (m *Memory) Kick() {}
+func (m *Memory) Kick(time.Duration) {}
 
 // Durable is as in SQLite.
 func (m *Memory) Durable() uint64 {

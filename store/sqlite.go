@@ -38,7 +38,6 @@ type SQLite struct {
 	spare   []sessions.Op // an empty batch to use next; guarded by mu
 	ticket  uint64        // of the open batch; guarded by mu
 	due     time.Time     // when the open batch is to be committed; zero while it is empty; guarded by mu
-	kicked  bool          // somebody waits for the open batch; guarded by mu
 	started bool          // guarded by mu
 	closing bool          // guarded by mu
 	failure error         // the first error, which is final; guarded by mu
@@ -105,14 +104,14 @@ func (s *SQLite) Append(op sessions.Op) (ticket uint64) {
 	return ticket
 }
 
-// Kick tells that somebody waits for the open batch: it is committed as soon as the committer is free.
-// Without, it is committed within 100 ms.
-func (s *SQLite) Kick() {
+// Kick tells that somebody waits for the open batch: it is committed as soon as the committer is free, but it may
+// wait that long, and Config.Window, for more. Without, it is committed within 100 ms.
+func (s *SQLite) Kick(within time.Duration) {
+	due := time.Now().Add(max(within, s.cfg.Window))
 	s.mu.Lock()
-	kick := len(s.open) > 0 && !s.kicked
+	kick := len(s.open) > 0 && due.Before(s.due)
 	if kick {
-		s.kicked = true
-		s.due = time.Now().Add(s.cfg.Window)
+		s.due = due
 	}
 	s.mu.Unlock()
 	if kick {

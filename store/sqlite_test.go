@@ -93,7 +93,7 @@ func TestNothingToWrite(t *testing.T) {
 	ticket := s.Append(sessions.Op{Kind: sessions.Done, Row: op.Rows[0]})
 	durable := make(chan uint64, 1)
 	s.Start(nil, func(ticket uint64, err error) { durable <- ticket })
-	s.Kick()
+	s.Kick(0)
 	if got := <-durable; got != ticket || s.Durable() != ticket {
 		t.Errorf("got ticket %d, want %d", got, ticket)
 	}
@@ -133,7 +133,7 @@ func TestTickets(t *testing.T) {
 		wg.Go(func() {
 			for i := range uint64(50) {
 				ticket := s.Append(message(1, g*1000+i, 100))
-				s.Kick()
+				s.Kick(0)
 				wait(ticket)
 			}
 		})
@@ -166,12 +166,12 @@ func TestErrorIsFinal(t *testing.T) {
 	s.Start(nil, func(ticket uint64, err error) { calls <- call{ticket, err} })
 	s.Append(session(1))
 	good := s.Append(message(1, 1, 100))
-	s.Kick()
+	s.Kick(0)
 	if got := <-calls; got != (call{good, nil}) {
 		t.Fatalf("got %v", got)
 	}
 	bad := s.Append(message(1, 2, 1<<20))
-	s.Kick()
+	s.Kick(0)
 	if got := <-calls; got.ticket != bad || got.err == nil || !strings.Contains(got.err.Error(), "restart the broker") {
 		t.Fatalf("got %v", got)
 	}
@@ -179,7 +179,7 @@ func TestErrorIsFinal(t *testing.T) {
 		if ticket := s.Append(message(1, 3+seq, 1)); ticket <= s.Durable() {
 			t.Errorf("ticket %d is durable", ticket)
 		}
-		s.Kick()
+		s.Kick(0)
 	}
 	if s.Pending() != 0 || s.Durable() != good {
 		t.Errorf("pending %d, durable %d, want 0 and %d", s.Pending(), s.Durable(), good)
@@ -217,7 +217,7 @@ func TestOtherProgramHoldsLock(t *testing.T) {
 	durable := make(chan error, 1)
 	s.Start(nil, func(_ uint64, err error) { durable <- err })
 	s.Append(session(1))
-	s.Kick()
+	s.Kick(0)
 	for !strings.Contains(log.String(), "another program holds the lock") {
 		runtime.Gosched()
 	}
@@ -263,7 +263,7 @@ func TestCheckpoint(t *testing.T) {
 		for i := range uint64(8) {
 			s.Append(message(1, round*8+i, 1<<20))
 		}
-		s.Kick()
+		s.Kick(0)
 		if err := <-durable; err != nil {
 			t.Fatal(err)
 		}
@@ -479,7 +479,7 @@ func TestRelaxedSync(t *testing.T) {
 	s.Start(nil, func(uint64, error) {})
 	for id := range uint64(3) {
 		s.Append(session(1 + id))
-		s.Kick()
+		s.Kick(0)
 		must(t, <-synced)
 	}
 	mustClose(t, s)
@@ -494,7 +494,7 @@ func TestSyncErrorIsFinal(t *testing.T) {
 	errs := make(chan error, 10)
 	s.Start(nil, func(_ uint64, err error) { errs <- err })
 	s.Append(session(1))
-	s.Kick()
+	s.Kick(0)
 	must(t, <-errs)
 	if err := <-errs; !errors.Is(err, os.ErrInvalid) {
 		t.Errorf("got %v", err)
@@ -516,14 +516,14 @@ func TestGate(t *testing.T) {
 	for i := range uint64(20) {
 		gate.RLock()
 		first := s.Append(session(1 + i))
-		s.Kick()
+		s.Kick(0)
 		runtime.Gosched() // the committer is awake, and waits
 		last := s.Append(message(1+i, 1, 10))
 		gate.RUnlock()
 		if first != last {
 			t.Errorf("turn %d is in the batches %d and %d", i, first, last)
 		}
-		s.Kick()
+		s.Kick(0)
 		must(t, <-durable)
 	}
 	mustClose(t, s)

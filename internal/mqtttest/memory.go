@@ -2,6 +2,7 @@ package mqtttest
 
 import (
 	"sync"
+	"time"
 
 	"nightjar/store"
 )
@@ -41,7 +42,7 @@ func (m *memory) stop() {
 }
 
 // Kick implements broker.Store.
-func (m *memory) Kick() {
+func (m *memory) Kick(time.Duration) {
 	select {
 	case m.kick <- struct{}{}:
 	default:

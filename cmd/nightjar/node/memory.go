@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	watchTick    = 100 * time.Millisecond // after work
+	watchTick    = 50 * time.Millisecond  // after work
 	idleTick     = 500 * time.Millisecond // after none
 	quietPackets = 2000                   // received or sent in a second, up to which the broker counts as quiet
-	givingShare  = 50                     // giving takes at most one part in so many of the time
+	givingShare  = 20                     // giving takes at most one part in so many of the time
 	givingBytes  = 4 << 20                // the least that is worth it
 	heapGrowth   = 4                      // a quarter more heap than last time is worth it too
 	gcPercent    = 100
