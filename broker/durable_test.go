@@ -6,11 +6,13 @@ import (
 	"time"
 
 	mt "nightjar/internal/mqtttest"
+	"nightjar/internal/speccov"
 	"nightjar/packets"
 )
 
 // Acknowledged is durable: no answer leaves before what it promises is safe, and answers keep their order.
 func TestDurable_answersWait(t *testing.T) {
+	speccov.Covers(t, "v5 MQTT-4.3.2-4", "v5 MQTT-4.3.3-8", "v3.1.1 MQTT-4.3.2-2", "v3.1.1 MQTT-4.3.3-2")
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := mt.NewBroker(t, mt.Options{Memory: true})
 		s := b.Connect(t, v, "s", mt.Resume(60))

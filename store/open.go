@@ -244,7 +244,7 @@ func (d *database) migrate(steps []string, version int) error {
 			_ = d.script("ROLLBACK") // the first error is what counts
 			return fmt.Errorf("schema step %d: %w", v, err)
 		}
-		d.log.Info("database schema", "version", v)
+		d.log.Debug("database schema", "version", v)
 	}
 	return nil
 }

@@ -102,17 +102,13 @@ func TestReasonString_size(t *testing.T) {
 	b := start(t)
 	answer := func(limit int, send []byte) []byte {
 		p := dial(t, b)
-		block := ""
+		block := none(packets.V5)
 		if limit > 0 {
 			block = string([]byte{5, byte(packets.PropMaximumPacketSize), 0, 0, byte(limit >> 8), byte(limit)})
-		} else {
-			block = none(packets.V5)
 		}
 		_, err := p.Write(append(packet(0x10, text("MQTT")+"\x05\x02\x00\x00"+block+text("c")), send...))
 		must(t, err)
-		if send != nil {
-			p.frame()
-		}
+		p.frame()
 		f := p.frame()
 		p.Close()
 		b.WaitOffline(0)

@@ -328,7 +328,7 @@ func (b *bench) bytes(t *testing.T, r *row, e *endpoint, v packets.Version, want
 	c := mt.NewClient(t, v, raw)
 	began := time.Now()
 	if !r.first {
-		p := packets.Connect{Version: v, CleanStart: true, ClientID: []byte("bytes")}
+		p := packets.Connect{Version: v, CleanStart: true, ClientID: fmt.Append(nil, "bytes-", b.runs)}
 		b.login()(&p)
 		hello, err := p.Append(nil)
 		must(t, err)

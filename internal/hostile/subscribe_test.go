@@ -153,7 +153,7 @@ var subscribing = []row{
 		c.Unsubscribe(topic, topic+"/#", "$share/g/"+topic, "+/"+topic, topic+"/+/x", topic)
 		c.Ping()
 	}},
-	{id: "D30", what: "# with many retained messages and a slow reader", whole: true, large: true, script: slowReader},
+	{id: "D30", what: "# with many retained messages and a slow reader", whole: true, script: slowReader},
 }
 
 // foreignProperties are SUBSCRIBE packets with each property that SUBSCRIBE has not.
