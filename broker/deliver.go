@@ -255,7 +255,7 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 	}
 	s.Add(it)
 	w.count[countMessagesQueued]++
-	w.persist(it.Row)
+	w.persist(it.Row, false)
 	if c != nil && c.congested(w) {
 		c.pumpLater()
 	}
@@ -279,13 +279,13 @@ func (w *worker) makeRoomLocked(s *session, it *sessions.Item) bool {
 
 // persist stores a row; the publisher's answer waits for it. A receiver that is sent the message at QoS 1 now
 // will probably acknowledge it before a commit is done: then nothing has to be written, and so the commit may wait a little.
-func (w *worker) persist(row *sessions.Row) {
+func (w *worker) persist(row *sessions.Row, sentNow bool) {
 	if row == nil {
 		return
 	}
 	row.Stored.Left.Add(1)
 	op := sessions.Op{Kind: sessions.Publish, Stored: row.Stored, Row: row}
-	if row.QoS == 1 && row.PacketID != 0 {
+	if sentNow && row.QoS == 1 {
 		w.pub.ticket = w.commitSoon(op)
 		return
 	}
@@ -346,7 +346,7 @@ func (w *worker) sendNewLocked(s *session, c *client, it sessions.Item) {
 		if it.Row != nil && it.QoS == 2 { // at QoS 1 it would overtake, after a crash, those that were sent from the queue
 			it.Row.PacketID = s.NextPacketID()
 		}
-		w.persist(it.Row)
+		w.persist(it.Row, true)
 		w.sendLocked(s, c, it, p.ticket)
 		return
 	}

@@ -94,6 +94,8 @@ func openDatabase(cfg Config) (*database, error) {
 		conn: conn, log: cfg.Log, closing: func() bool { return true },
 		shared: make(map[int64]*sessions.Stored), walPath: filepath.Join(cfg.Dir, walFile),
 		syncFile: (*os.File).Sync,
+		// What a crash left in the log counts: a broker that dies often would never come to a checkpoint.
+		frames: int(fileSize(filepath.Join(cfg.Dir, walFile)) / frameBytes),
 	}
 	if cfg.Mode == Relaxed {
 		d.syncEvery = cfg.SyncEvery

@@ -289,6 +289,7 @@ func descriptors() int {
 
 // settle gives memory back and returns what the process then holds, in bytes; 0 where the system does not tell.
 func settle() int {
+	runtime.GC() // twice: pools give up what they hold only then
 	debug.FreeOSMemory()
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o600) // so that the peak counts from here
 	return status("VmRSS:")
