@@ -71,6 +71,7 @@ type Broker struct {
 	tree           *topics.Tree[*session]
 	retained       *retained.Store
 	sys            *retained.Store // of $SYS: the broker's own do not count in the limits
+	retaining      sync.Mutex      // held while a retained message changes, here and in the open batch; a leaf
 	registry       registry
 	workers        []*worker // by Turn.ID
 	counters       counters  // summed over the workers

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"nightjar/auth"
@@ -198,6 +199,7 @@ func (c *client) route(w *worker, r *route, in *packets.Publish) (code packets.R
 	full := false
 	if in.Retain {
 		full = !w.retain()
+		w.freshen(r)
 	}
 	w.deliver(r)
 	switch {
@@ -221,6 +223,7 @@ func (w *worker) publishMessage(m *packets.Message) {
 	p.expirySeconds, p.hasExpiry = remaining(m, w.now)
 	if m.Retain {
 		w.retain()
+		w.freshen(r)
 	}
 	w.deliver(r)
 }
@@ -228,29 +231,26 @@ func (w *worker) publishMessage(m *packets.Message) {
 // retain keeps the worker's publication, or clears what is kept when it is empty
 // [v5 MQTT-3.3.1-5] [v5 MQTT-3.3.1-6], and reports false when there is no room.
 func (w *worker) retain() bool {
-	p := &w.pub
-	durable := w.b.store != nil && p.view.TopicName[0] != '$'
-	old := w.b.retainedOf(p.view.TopicName).Get(p.view.TopicName)
+	p, store := &w.pub, w.b.retainedOf(w.pub.view.TopicName)
+	// The order of the changes to a topic is the same here and in the store's batch.
+	w.b.retaining.Lock()
+	defer w.b.retaining.Unlock()
+	old := store.Get(p.view.TopicName)
 	if len(p.view.Payload) == 0 {
-		if old == nil || !w.b.retainedOf(p.view.TopicName).Clear(p.view.TopicName) {
-			return true
-		}
-		w.b.users.moveRetained(old, nil)
-		if durable {
+		if old != nil && store.Clear(p.view.TopicName) {
+			w.b.users.moveRetained(old, nil)
 			w.keep(sessions.Op{Kind: sessions.DeleteRetained, TopicName: p.view.TopicName})
 		}
 		return true
 	}
 	m := p.message()
 	mine := old != nil && old.PublisherUser == m.PublisherUser
-	if !mine && !w.b.users.mayRetain(m.PublisherUser, w.b.cfg.Limits.RetainedPerUser) || w.b.retainedOf(m.TopicName).Set(m) != nil {
+	if !mine && !w.b.users.mayRetain(m.PublisherUser, w.b.cfg.Limits.RetainedPerUser) || store.Set(m) != nil {
 		w.drop(dropRetainedFull, p.view.PublisherID, p.view.TopicName)
 		return false
 	}
 	w.b.users.moveRetained(old, m)
-	if durable {
-		w.keep(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
-	}
+	w.keep(sessions.Op{Kind: sessions.PutRetained, Stored: p.store()})
 	return true
 }
 
@@ -270,6 +270,9 @@ func (c *client) ackTaken(w *worker, ticket uint64, code packets.ReasonCode) {
 
 // keep stores a change to the retained messages. The publisher waits for it where it gets an answer.
 func (w *worker) keep(op sessions.Op) {
+	if strings.HasPrefix(w.pub.view.TopicName, "$SYS/") {
+		return // made anew after a restart
+	}
 	if w.pub.view.QoS == 0 {
 		w.put(op)
 		return

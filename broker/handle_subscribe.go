@@ -81,6 +81,10 @@ func (c *client) subscribe(w *worker, sub sessions.Subscription) (packets.Reason
 	if s.owner != c {
 		return packets.UnspecifiedError, 0, errors.New("session taken over")
 	}
+	if s.backlog != nil && s.backlog.full() {
+		w.count[countRefusedSubscriptions]++
+		return packets.QuotaExceeded, 0, packets.Errorf(packets.QuotaExceeded, "", "a million retained messages of earlier subscriptions are still to be sent")
+	}
 	had, exists := s.Subscription(sub.TopicFilter)
 	if !exists && len(s.Subscriptions()) >= w.b.cfg.Limits.Subscriptions {
 		return c.refuseFilter(w, filter, packets.Errorf(packets.QuotaExceeded, "", "more than %d subscriptions", w.b.cfg.Limits.Subscriptions))

@@ -23,6 +23,18 @@ type backlogPart struct {
 	ticket   uint64 // of the subscription: SUBACK goes first
 }
 
+// backlogMax is how many retained messages a session may still have to be sent when it asks for more.
+const backlogMax = 1 << 20
+
+// full tells whether so much is still to be sent that the session may not ask for more.
+func (b *backlog) full() bool {
+	n := 0
+	for i := range b.parts {
+		n += len(b.parts[i].messages)
+	}
+	return n >= backlogMax
+}
+
 // remember adds the retained messages that match a new subscription to the backlog [v5 MQTT-3.3.1-9]. s is locked.
 func (w *worker) remember(s *session, filter string, sub sessions.Subscription, ticket uint64) {
 	found := w.b.retainedOf(filter).Match(filter, w.now, nil)

@@ -46,10 +46,16 @@ func (w *worker) route(topic []byte) (*route, error) {
 		w.routes[r.topic] = r
 		w.routeBytes += len(topic)
 	}
+	w.freshen(r)
+	return r, nil
+}
+
+// freshen makes a route anew if a subscription has come or gone since. After a message was retained it is asked once
+// more: who subscribes before that is on the route, and who subscribes later finds the retained message.
+func (w *worker) freshen(r *route) {
 	if r.generation != w.b.tree.Generation() {
 		w.refresh(r)
 	}
-	return r, nil
 }
 
 // refresh makes a route anew.

@@ -84,7 +84,7 @@ var authorization = []row{
 			p.Publish(topic, "live", 1)
 			s.ExpectNothing()
 		}
-		x.want(x.ask2(s, "82 0009 {} '"+topic+"' 00"), "S:80", "S:87")
+		x.want(x.query(s, "82 0009 {} '"+topic+"' 00"), "S:80", "S:87")
 		p.Publish(topic, "", 1, mt.Retain)
 	}},
 	{id: "G08", what: "the same after a restart", whole: true, only: packets.V5, kinds: []string{"tcp"}, script: func(x *run) {
@@ -117,7 +117,7 @@ var authorization = []row{
 	{id: "G10", what: "# by other names", moves: refusedSubs, script: func(x *run) {
 		s := x.connect(x.id("s"), bob)
 		for _, f := range []string{"#", "$share/g/#", "+/#", "/#", "$queue/#", "+", "$share/g/+/#"} {
-			x.want(x.ask2(s, "82 0001 {} '"+f+"' 00"), "S:80", "S:87")
+			x.want(x.query(s, "82 0001 {} '"+f+"' 00"), "S:80", "S:87")
 		}
 	}},
 	{id: "G11", what: "one denied filter of twenty", whole: true, moves: refusedSubs, script: func(x *run) {
@@ -132,7 +132,7 @@ var authorization = []row{
 				text, want = text+fmt.Sprintf("'a/%d' 01 ", i), append(want, "01")
 			}
 			all := "S:" + strings.Join(want, ",")
-			x.want(x.ask2(s, text), all, all)
+			x.want(x.query(s, text), all, all)
 		}
 	}},
 	{id: "G12", what: "every action under every rule", whole: true, moves: dropped, script: everyRule},
@@ -154,18 +154,18 @@ func literal(ids ...string) func(*run) {
 			c := x.connect(id, bob)
 			own := strings.IndexAny(id, "+#/$") != 0 && !strings.Contains(id, "/") && id != ""
 			for _, topic := range []string{"dev/victim/x", "dev/" + x.id("other") + "/x", "dev/x/x"} {
-				x.want(x.ask2(c, "32 '"+topic+"' 0001 {}"), "A:00", "A:87")
-				x.want(x.ask2(c, "82 0001 {} '"+topic+"' 00"), "S:80", "S:87")
+				x.want(x.query(c, "32 '"+topic+"' 0001 {}"), "A:00", "A:87")
+				x.want(x.query(c, "82 0001 {} '"+topic+"' 00"), "S:80", "S:87")
 			}
 			for _, f := range []string{"dev/+/x", "dev/#", "dev/+/#", "$share/g/dev/+/x", "$share/g/dev/#"} {
-				x.want(x.ask2(c, "82 0001 {} '"+f+"' 00"), "S:80", "S:87")
+				x.want(x.query(c, "82 0001 {} '"+f+"' 00"), "S:80", "S:87")
 			}
 			if id != "" && !strings.ContainsAny(id, "+#") {
 				v3, v5 := "S:80", "S:87"
 				if own {
 					v3, v5 = "S:00", "S:00"
 				}
-				x.want(x.ask2(c, "82 0001 {} 'dev/"+id+"/x' 00"), v3, v5)
+				x.want(x.query(c, "82 0001 {} 'dev/"+id+"/x' 00"), v3, v5)
 			}
 			c.Disconnect()
 		}

@@ -142,11 +142,8 @@ func refused(s *seen) uint64      { return s.ConnectionsRefused }
 func refusedSubs(s *seen) uint64  { return s.SubscriptionsRefused }
 func unknownAcks(s *seen) uint64  { return s.UnknownAcks }
 func wills(s *seen) uint64        { return s.WillsPublished }
-func throttled(s *seen) uint64    { return s.Throttled }
 func handshakes(s *seen) uint64   { return s.HandshakesRefused }
-func takeovers(s *seen) uint64    { return s.Takeovers }
 func closed(s *seen) uint64       { return s.ConnectionsClosed }
-func retainExpiry(s *seen) uint64 { return s.RetainedExpired }
 func dropped(s *seen) (n uint64) {
 	for _, x := range s.Dropped {
 		n += x

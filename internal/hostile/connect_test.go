@@ -235,7 +235,9 @@ func (x *run) quota(v3, v5 string, change func(*broker.Config)) {
 		first := b.dialAs(x)
 		x.ask(first, "10 'MQTT' @ 02 003c {} 'first'", "C:00", "C:00")
 		before := b.seen()
-		x.ask(b.dialAs(x), "10 'MQTT' @ 02 003c {} 'second'", v3, v5)
+		second := b.dialAs(x)
+		x.ask(second, "10 'MQTT' @ 02 003c {} 'second'", v3, v5)
+		second.Close()
 		if after := b.seen(); after.ConnectionsRefused != before.ConnectionsRefused+1 {
 			x.t.Error("it is not counted")
 		}

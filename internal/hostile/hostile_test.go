@@ -89,7 +89,7 @@ func TestHostile(t *testing.T) {
 
 // TestComplete holds that every case of the list is here.
 func TestComplete(t *testing.T) {
-	ids, missing := map[string]bool{}, map[string]string{}
+	ids, missing, n := map[string]bool{}, map[string]string{}, 0
 	for _, g := range groups {
 		for _, r := range g.rows {
 			ids[r.id] = true
@@ -100,9 +100,9 @@ func TestComplete(t *testing.T) {
 	}
 	for _, x := range []struct {
 		letter string
-		n      int
+		last   int
 	}{{"A", 24}, {"B", 46}, {"C", 40}, {"D", 30}, {"E", 14}, {"W", 23}, {"G", 13}} {
-		for i := 1; i <= x.n; i++ {
+		for i := 1; i <= x.last; i++ {
 			id := fmt.Sprintf("%s%02d", x.letter, i)
 			list := []string{id}
 			if id == "B17" {
@@ -116,22 +116,20 @@ func TestComplete(t *testing.T) {
 					t.Errorf("%s is not here", id)
 				}
 				delete(ids, id)
-				total2++
+				n++
 			}
 		}
 	}
 	for id := range ids {
 		t.Errorf("%s is not on the list", id)
 	}
-	if total2 != total {
-		t.Errorf("%d cases, want %d", total2, total)
+	if n != total {
+		t.Errorf("%d cases, want %d", n, total)
 	}
 	for id, why := range missing {
 		t.Logf("%s waits: %s", id, why)
 	}
 }
-
-var total2 int
 
 // row runs a row over all transports, in both versions, in all ways of sending.
 func (b *bench) row(t *testing.T, r *row) {

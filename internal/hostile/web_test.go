@@ -166,7 +166,7 @@ var web = []row{
 	{id: "W23", what: "hostile names in metrics", whole: true, script: func(x *run) {
 		c := x.connect(x.id(`evil"} 1` + "\u2028<img>"))
 		c.Publish(`evil"} 1\n HELP`, "x", 0)
-		x.want(x.ask2(c, `82 0001 {} 'evil"} 1#' 00`), "S:80", "S:8F")
+		x.want(x.query(c, `82 0001 {} 'evil"} 1#' 00`), "S:80", "S:8F")
 		r, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + x.admin.Addr().String() + "/metrics")
 		must(x.t, err)
 		defer r.Body.Close()
@@ -178,8 +178,8 @@ var web = []row{
 	}},
 }
 
-// ask2 sends bytes and a PINGREQ, and returns the answers.
-func (x *run) ask2(c *mt.Client, in string) string {
+// query sends bytes and a PINGREQ, and returns the answers.
+func (x *run) query(c *mt.Client, in string) string {
 	x.t.Helper()
 	_ = c.TryRaw(packets.AppendPingreq(encode(in, x.v)))
 	return x.answers(c)
