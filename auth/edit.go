@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -19,9 +20,23 @@ var ErrNoUser = errors.New("no such user")
 // process do not undo each other.
 var editing sync.Mutex
 
-// SetPassword adds a user to a password file, or changes the password. A file that does not exist
-// is made. The file is replaced as a whole, so that a crash leaves the old one or the new one.
+// SetPassword adds a user to a password file, or changes the password; a user who has entries for SCRAM gets new ones.
+// A file that does not exist is made. The file is replaced as a whole, so that a crash leaves the
+// old one or the new one.
 func SetPassword(file, user string, password []byte) error {
+	return setPassword(file, user, password, 0)
+}
+
+// SetSCRAM is SetPassword with entries for SCRAM beside the hash, of so many iterations: SCRAMIterationsMin to 2,000,000.
+func SetSCRAM(file, user string, password []byte, iterations int) error {
+	if iterations < SCRAMIterationsMin { // 0 has a meaning below
+		return errIterations(iterations)
+	}
+	return setPassword(file, user, password, iterations)
+}
+
+// setPassword makes the entries of a user; with iterations 0 for SCRAM only where there are such ones.
+func setPassword(file, user string, password []byte, iterations int) error {
 	if err := checkUserName(user); err != nil {
 		return err
 	}
@@ -30,18 +45,48 @@ func SetPassword(file, user string, password []byte) error {
 		return err
 	}
 	return edit(file, true, func(lines []string) ([]string, error) {
-		entry := user + ":" + hash + "\n"
-		for i, line := range lines {
-			if owns(user, line) {
-				lines[i] = entry
-				return lines, nil
+		var rest []string
+		at := -1 // where the entries of the user were
+		for _, line := range lines {
+			if !owns(user, line) {
+				rest = append(rest, line)
+				continue
+			}
+			if at < 0 {
+				at = len(rest)
+			}
+			if iterations == 0 {
+				iterations = iterationsOf(line)
 			}
 		}
-		if n := len(lines); n > 0 && !strings.HasSuffix(lines[n-1], "\n") {
-			lines[n-1] += "\n"
+		if n := len(rest); at < 0 || at == n {
+			at = n
+			if n > 0 && !strings.HasSuffix(rest[n-1], "\n") {
+				rest[n-1] += "\n"
+			}
 		}
-		return append(lines, entry), nil
+		hashes := []string{hash}
+		if iterations > 0 {
+			more, err := scramEntries(password, iterations)
+			if err != nil {
+				return nil, err
+			}
+			hashes = append(hashes, more...)
+		}
+		for i, hash := range hashes {
+			hashes[i] = user + ":" + hash + "\n"
+		}
+		return slices.Insert(rest, at, hashes...), nil
 	})
+}
+
+// iterationsOf are those of an entry for SCRAM; 0: it is another one.
+func iterationsOf(line string) int {
+	_, hash, _ := strings.Cut(strings.TrimSpace(line), ":")
+	if h, err := parseHash(hash); err == nil && h.method != nil {
+		return int(h.iterations)
+	}
+	return 0
 }
 
 // DeleteUser removes a user from a password file; ErrNoUser where there is none. The last user

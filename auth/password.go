@@ -36,7 +36,7 @@ const (
 )
 
 var (
-	errHashKind  = errors.New("not a password hash that is known here ($argon2id$ or $7$): set the password again with nightjar passwd")
+	errHashKind  = errors.New("not a password hash that is known here ($argon2id$, $scram-sha-256$, $scram-sha-512$ or $7$): set the password again with nightjar passwd")
 	errHashSHA   = errors.New("$6$ hashes are too weak: set the password again with nightjar passwd")
 	errHashArgon = errors.New("malformed $argon2id$ hash, or its parameters are out of range")
 	errHashPBKDF = errors.New("malformed $7$ hash, or its parameters are out of range")
@@ -59,7 +59,7 @@ func HashPassword(password []byte) (string, error) {
 }
 
 // VerifyPassword reports whether password is the one that hash was made from. hash is argon2id
-// in PHC form, or an entry of mosquitto_passwd: $7$iterations$salt$key, which is PBKDF2 with
+// in PHC form, an entry for SCRAM, or an entry of mosquitto_passwd: $7$iterations$salt$key, which is PBKDF2 with
 // SHA-512. A malformed hash is an error that does not show it.
 func VerifyPassword(hash string, password []byte) (bool, error) {
 	h, err := parseHash(hash)
@@ -74,33 +74,46 @@ type passwordHash struct {
 	memory, time, threads uint32 // of argon2id
 	iterations            uint32 // of PBKDF2; 0: argon2id
 	salt, key             []byte
+	method                *scramMethod // of SCRAM, where key is its StoredKey; nil: another kind
+	server                []byte       // ServerKey of SCRAM
 }
 
 // matches takes as long for a wrong password as for the right one.
 func (h passwordHash) matches(password []byte) (bool, error) {
 	var key []byte
-	if h.iterations == 0 {
-		key = argon2.IDKey(password, h.salt, h.time, h.memory, uint8(h.threads), uint32(len(h.key)))
-	} else {
-		var err error
+	var err error
+	switch {
+	case h.method != nil:
+		key, err = h.method.derive(password, h.salt, h.iterations)
+	case h.iterations > 0:
 		key, err = pbkdf2.Key(sha512.New, string(password), h.salt, int(h.iterations), len(h.key))
-		if err != nil {
-			return false, fmt.Errorf("verify a $7$ hash: %w", err)
-		}
+	default:
+		key = argon2.IDKey(password, h.salt, h.time, h.memory, uint8(h.threads), uint32(len(h.key)))
+	}
+	if err != nil {
+		return false, fmt.Errorf("verify a password: %w", err)
 	}
 	return subtle.ConstantTimeCompare(key, h.key) == 1, nil
 }
 
-// parseHash reads a hash of either kind.
+// parseHash reads a hash of any kind.
 func parseHash(hash string) (passwordHash, error) {
 	fields := strings.Split(hash, "$")
-	switch {
-	case len(fields) > 1 && fields[0] == "" && fields[1] == "argon2id":
+	if len(fields) < 2 || fields[0] != "" {
+		return passwordHash{}, errHashKind
+	}
+	switch fields[1] {
+	case "argon2id":
 		return parseArgon(fields)
-	case len(fields) > 1 && fields[0] == "" && fields[1] == "7":
+	case "7":
 		return parsePBKDF(fields)
-	case len(fields) > 1 && fields[0] == "" && fields[1] == "6":
+	case "6":
 		return passwordHash{}, errHashSHA
+	}
+	for _, m := range scramMethods {
+		if fields[1] == m.entry {
+			return parseSCRAM(m, fields)
+		}
 	}
 	return passwordHash{}, errHashKind
 }

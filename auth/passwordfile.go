@@ -14,11 +14,14 @@ import (
 // users is a loaded password file. Invariant: it holds at least one user.
 type users struct {
 	names  []string // in the order of the file
-	hashes []Secret // of names, well-formed
+	hashes []Secret // of names, well-formed: what a plain password is checked against
 	index  map[string]int32
+	scram  [len(scramMethods)]scramUsers // by scramMethod.index
+	secret []byte                        // see fakeSecret
 }
 
-// hash returns the password hash of a user, or "" for an unknown one.
+// hash returns the password hash of a user, or "" for an unknown one. An entry for SCRAM is that
+// only where there is no other one.
 func (u *users) hash(name string) string {
 	if i, ok := u.index[name]; ok {
 		return u.hashes[i].Reveal()
@@ -31,7 +34,7 @@ func (u *users) other(sum cacheKey) string {
 	return u.hashes[binary.BigEndian.Uint64(sum[:])%uint64(len(u.hashes))].Reveal()
 }
 
-// loadUsers reads a password file: a line `name:hash` per user.
+// loadUsers reads a password file: lines `name:hash`, for each user one, or one of each kind.
 func loadUsers(file string) (u *users, warnings []string, err error) {
 	data, mode, err := readFile(file)
 	if err != nil {
@@ -67,22 +70,39 @@ func parseUsers(file string, data []byte) (*users, error) {
 		if err := checkUserName(name); err != nil {
 			return err
 		}
-		if first, again := lines[name]; again {
-			return fmt.Errorf("the same user as in line %d: remove one of them", first)
-		}
-		if _, err := parseHash(hash); err != nil {
+		h, err := parseHash(hash)
+		if err != nil {
 			return err
 		}
-		lines[name] = number
-		u.index[name] = int32(len(u.names))
-		u.names = append(u.names, name)
-		u.hashes = append(u.hashes, NewSecret(hash))
+		id := h.kind() + ":" + name
+		if first, again := lines[id]; again {
+			return fmt.Errorf("the same user as in line %d: remove one of them", first)
+		}
+		lines[id] = number
+		u.add(name, hash, h)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	u.secret = u.fakeSecret()
 	return u, nil
+}
+
+// add adds an entry, which is the first of its kind for the user.
+func (u *users) add(name, hash string, h passwordHash) {
+	if h.method != nil {
+		u.scram[h.method.index].add(name, h)
+	}
+	at, known := u.index[name]
+	switch {
+	case !known:
+		u.index[name] = int32(len(u.names))
+		u.names = append(u.names, name)
+		u.hashes = append(u.hashes, NewSecret(hash))
+	case h.method == nil:
+		u.hashes[at] = NewSecret(hash)
+	}
 }
 
 // checkUserName refuses names that would be something else in a file. It does not show the name.

@@ -36,6 +36,12 @@ type Config struct {
 	DeniedPublishCloses bool
 	// CheckPayloadFormat refuses payloads that are not the UTF-8 which Payload Format Indicator 1 promises (0x99).
 	CheckPayloadFormat bool
+	// OverrunWarns goes on serving version 5 clients that exceed Receive Maximum, and logs it; otherwise they are
+	// disconnected with 0x93 [v5 MQTT-3.3.4-7].
+	OverrunWarns bool
+	// ControlCharacters lets control characters and non-characters stand in Client Identifiers; otherwise CONNECT
+	// is refused with 0x85.
+	ControlCharacters bool
 	// SysInterval is how often $SYS topics are published; 0: never.
 	SysInterval time.Duration
 	// ResponseInformation is what clients that ask for it are told, or empty [v5 3.2.2.3.15].
@@ -81,6 +87,7 @@ type Broker struct {
 	publishLimited bool          // fixed
 	memory, disk   atomic.Int32  // Pressure
 	wills          willQueue
+	nextShard      int // of the registry, for RunTimers
 	clock          func() packets.Instant
 	decoder        packets.Limits
 	topics         topics.Limits

@@ -11,11 +11,13 @@ import (
 // state is how far a connection has come.
 //
 //	new ─CONNECT─► authenticating ─► connecting (the store works) ─► ready ─► gone
+//	       └─────► exchanging AUTH ───┘
 type state uint8
 
 const (
 	stateNew state = iota
 	stateAuthenticating
+	stateExchanging
 	stateConnecting
 	stateReady
 	stateGone
@@ -58,6 +60,8 @@ type rare struct {
 	throttled bool              // reading pauses for a while
 	tokens    float64           // messages that may be published now; below 0: owed
 	metered   packets.Instant   // when tokens was counted
+	enhanced  *enhanced         // nil: CONNECT named no authentication method
+	overran   bool              // the client was over its Receive Maximum, and the log has it
 }
 
 func (c *client) more() *rare {
@@ -131,7 +135,7 @@ func (c *client) Receive(t *transports.Turn, data []byte) (used, want int) {
 // checkSize refuses a packet by its header alone [v5 MQTT-3.2.2-15].
 func (c *client) checkSize(h *packets.Header) error {
 	most := c.b.cfg.Limits.PacketBytes
-	if c.state == stateNew {
+	if c.state < stateReady {
 		most = c.b.cfg.Limits.ConnectBytes
 	}
 	if h.Size+h.Remaining > most {
@@ -142,8 +146,11 @@ func (c *client) checkSize(h *packets.Header) error {
 
 // handle acts on one packet. An error ends the connection.
 func (c *client) handle(w *worker, h packets.Header, body []byte) error {
-	if c.state == stateNew {
+	switch c.state {
+	case stateNew:
 		return c.handleConnect(w, h, body)
+	case stateExchanging:
+		return c.handleExchange(w, h, body)
 	}
 	switch h.Type {
 	case packets.PUBLISH:
@@ -166,23 +173,12 @@ func (c *client) handle(w *worker, h packets.Header, body []byte) error {
 	case packets.CONNECT:
 		return packets.Errorf(packets.ProtocolError, "v5 MQTT-3.1.0-2", "second CONNECT")
 	case packets.AUTH:
-		return c.handleAuth(h, body)
+		return c.handleAuth(w, h, body)
 	}
 	return packets.Errorf(packets.ProtocolError, "", "%v is not for a client to send", h.Type)
 }
 
 var pingresp = packets.AppendPingresp(nil)
-
-func (c *client) handleAuth(h packets.Header, body []byte) error {
-	if c.version < packets.V5 {
-		return packets.Errorf(packets.MalformedPacket, "", "packet type 15 is reserved")
-	}
-	var a packets.Auth
-	if err := a.Decode(h, body, c.version, &c.b.decoder); err != nil {
-		return err
-	}
-	return packets.Errorf(packets.ProtocolError, "v5 MQTT-4.12.0-7", "AUTH without an authentication method in CONNECT")
-}
 
 // handleDisconnect ends the connection as the client wishes [v5 MQTT-3.14.4-3].
 func (c *client) handleDisconnect(w *worker, h packets.Header, body []byte) error {
@@ -294,6 +290,9 @@ func (c *client) Expired(t *transports.Turn) (next int64) {
 	case stateReady:
 	case stateGone:
 		return 0
+	case stateExchanging:
+		c.end(w, errExchangeTime)
+		return 0
 	default:
 		c.end(w, packets.Errorf(packets.KeepAliveTimeout, "", "no whole CONNECT in time"))
 		return 0
@@ -304,6 +303,10 @@ func (c *client) Expired(t *transports.Turn) (next int64) {
 	if c.conn.Paused() {
 		// The broker is the one that does not read.
 		c.lastSeen = w.now
+	}
+	if c.exchangeOverdue(w) {
+		c.end(w, errExchangeTime)
+		return 0
 	}
 	if c.keepAlive > 0 && int64(w.now) >= c.silentUntil() {
 		c.end(w, packets.Errorf(packets.KeepAliveTimeout, "v5 MQTT-3.1.2-24", "nothing came for one and a half times the keep alive of %d s", c.keepAlive))
@@ -333,6 +336,9 @@ func (c *client) nextDeadline(w *worker) int64 {
 	}
 	if c.keepAlive > 0 {
 		next = min(next, c.silentUntil())
+	}
+	if c.rare != nil && c.rare.enhanced != nil && c.rare.enhanced.until > 0 {
+		next = min(next, c.rare.enhanced.until)
 	}
 	return next
 }

@@ -42,6 +42,9 @@ func (c *client) handleConnect(w *worker, h packets.Header, body []byte) error {
 	if err := c.checkConnect(w, &p); err != nil {
 		return err
 	}
+	if p.Properties.Present.Has(packets.PropAuthenticationMethod) {
+		return c.beginExchange(w, &p, h, body)
+	}
 	cred := c.credentials(&p)
 	anonymous := w.b.listeners[c.conn.Listener().Config.Name].AllowAnonymous
 	id, err, ok := w.b.auth.Fast(cred, anonymous)
@@ -69,14 +72,12 @@ func (c *client) checkConnect(w *worker, p *packets.Connect) error {
 		return packets.Errorf(packets.ServerBusy, "", "the server is short of memory")
 	case c.busy:
 		return packets.Errorf(packets.ServerBusy, "", "too many connections")
-	case p.Properties.Present.Has(packets.PropAuthenticationMethod):
-		return packets.Errorf(packets.BadAuthenticationMethod, "v5 MQTT-4.12.0-1", "no authentication method is supported; use user name and password")
 	case len(p.UserName) > lim.UserNameBytes:
 		return packets.Errorf(packets.BadUserNameOrPassword, "", "user name of more than %d bytes", lim.UserNameBytes)
 	case controlAt(p.UserName) >= 0:
 		return packets.Errorf(packets.BadUserNameOrPassword, "", "user name has a control character at byte %d", controlAt(p.UserName))
 	}
-	if err := checkClientID(p, lim.ClientIDBytes); err != nil {
+	if err := checkClientID(p, lim.ClientIDBytes, w.b.cfg.ControlCharacters); err != nil {
 		return err
 	}
 	if len(p.ClientID) == 0 {
@@ -90,8 +91,8 @@ func (c *client) checkConnect(w *worker, p *packets.Connect) error {
 	return nil
 }
 
-// checkClientID holds the Client Identifier to what the standard and the broker allow.
-func checkClientID(p *packets.Connect, most int) error {
+// checkClientID holds the Client Identifier to what the standard and the broker allow: control characters, or not.
+func checkClientID(p *packets.Connect, most int, control bool) error {
 	switch {
 	case len(p.ClientID) > most:
 		return packets.Errorf(packets.ClientIdentifierNotValid, "v5 MQTT-3.1.3-8", "client identifier of more than %d bytes", most)
@@ -100,7 +101,7 @@ func checkClientID(p *packets.Connect, most int) error {
 	case len(p.ClientID) == 0 && p.Version == packets.V31:
 		return packets.Errorf(packets.ClientIdentifierNotValid, "", "MQTT 3.1 requires a client identifier")
 	}
-	if at := controlAt(p.ClientID); at >= 0 {
+	if at := controlAt(p.ClientID); at >= 0 && !control {
 		return packets.Errorf(packets.ClientIdentifierNotValid, "v5 MQTT-3.1.3-8", "client identifier has a control character at byte %d", at)
 	}
 	return nil
@@ -306,6 +307,9 @@ func (c *client) announce(w *worker, p *packets.Properties) {
 	if o.wantInfo && w.b.cfg.ResponseInformation != "" {
 		p.ResponseInformation = []byte(w.b.cfg.ResponseInformation)
 		p.Present.Add(packets.PropResponseInformation)
+	}
+	if c.rare != nil && c.rare.enhanced != nil { // [v5 MQTT-4.12.0-5], and in no other case [v5 MQTT-4.12.0-6]
+		c.rare.enhanced.tell(p, c.rare.enhanced.last)
 	}
 }
 

@@ -56,15 +56,26 @@ func (c *client) handlePublish(w *worker, h packets.Header, body []byte) error {
 // takeCredit counts a QoS 1 or 2 message that has no answer yet [v5 MQTT-3.3.4-7].
 func (c *client) takeCredit(w *worker, in *packets.Publish) error {
 	n := int(c.unacked.Add(1))
-	most := w.b.cfg.Limits.ReceiveMaximum
+	most, patient := w.b.cfg.Limits.ReceiveMaximum, c.version < packets.V5 || w.b.cfg.OverrunWarns
 	if n > most && c.version >= packets.V5 && !c.holds(in) {
-		return packets.Errorf(packets.ReceiveMaximumExceeded, "v5 MQTT-3.3.4-7", "more than %d messages without an acknowledgement", most)
+		if !patient {
+			return packets.Errorf(packets.ReceiveMaximumExceeded, "v5 MQTT-3.3.4-7", "more than %d messages without an acknowledgement", most)
+		}
+		c.warnOverrun(w)
 	}
-	if n >= most && c.version < packets.V5 && !c.overrun && c.storeLags(w) {
+	if n >= most && patient && !c.overrun && c.storeLags(w) {
 		c.overrun = true
 		c.conn.Pause()
 	}
 	return nil
+}
+
+// warnOverrun logs once for a connection that it exceeds Receive Maximum.
+func (c *client) warnOverrun(w *worker) {
+	if r := c.more(); !r.overran {
+		r.overran = true
+		w.b.log.overran(c, w.b.cfg.Limits.ReceiveMaximum)
+	}
 }
 
 // storeLags tells whether answers wait for the store, so that a pause will end by itself.

@@ -27,6 +27,7 @@ const (
 	keyError      = "error"
 	keySpec       = "spec"
 	keyLeftOut    = "lines_left_out"
+	keyMaximum    = "receive_maximum"
 )
 
 // linesPerSecond is how many lines of one kind are written in a second; the rest is counted.
@@ -128,6 +129,10 @@ func (l *logger) connected(c *client) {
 
 func (l *logger) disconnected(c *client, code packets.ReasonCode, err error) {
 	l.line(slog.LevelInfo, "client disconnected by the broker", func() []slog.Attr { return append(about(c), why(code, err)...) })
+}
+
+func (l *logger) overran(c *client, most int) {
+	l.line(slog.LevelWarn, "client exceeds receive maximum", func() []slog.Attr { return append(about(c), slog.Int(keyMaximum, most)) })
 }
 
 func (l *logger) refused(c *client, code packets.ReasonCode, err error) {

@@ -12,25 +12,30 @@ const (
 	expiresMax    = 4096 // retained messages that expire in one tick at most
 )
 
-// runTimers does what is due: wills, sessions and retained messages that expire.
+// runTimers does what is due, again and again.
 func (b *Broker) runTimers() {
 	tick := time.NewTicker(timerInterval)
 	defer tick.Stop()
-	next := 0
 	for {
 		select {
 		case <-b.done:
 			return
 		case <-tick.C:
 		}
-		b.server.Do(func(t *transports.Turn) {
-			w := b.worker(t)
-			w.publishDueWills()
-			for range shardsPerTick {
-				w.expireSessions(&b.registry.shards[next%shardsMax])
-				next++
-			}
-			w.expireRetained()
-		})
+		b.RunTimers()
 	}
+}
+
+// RunTimers does once what is due: wills, sessions and retained messages that expire. The broker calls it every half
+// second once it is started; a simulator calls it in place of Start. One goroutine at a time, and not in a turn.
+func (b *Broker) RunTimers() {
+	b.server.Do(func(t *transports.Turn) {
+		w := b.worker(t)
+		w.publishDueWills()
+		for range shardsPerTick {
+			w.expireSessions(&b.registry.shards[b.nextShard%shardsMax])
+			b.nextShard++
+		}
+		w.expireRetained()
+	})
 }

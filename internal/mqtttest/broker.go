@@ -30,6 +30,8 @@ type Options struct {
 	ACL string
 	// Users are user names with their passwords; none: everybody is anonymous.
 	Users map[string]string
+	// SCRAM gives the users entries for SCRAM as well.
+	SCRAM bool
 	// Admins are the user names of administrators.
 	Admins []string
 	// Store keeps sessions in a data folder, so that they survive Restart.
@@ -94,12 +96,28 @@ func (b *Broker) openAuth() {
 	if len(b.options.Users) > 0 {
 		cfg.PasswordFile = filepath.Join(b.dir, "passwords")
 		for user, password := range b.options.Users {
-			b.must(auth.SetPassword(cfg.PasswordFile, user, []byte(password)))
+			b.setPassword(cfg.PasswordFile, user, password)
 		}
 	}
 	a, err := auth.Open(cfg)
 	b.must(err)
 	b.Auth = a
+}
+
+func (b *Broker) setPassword(file, user, password string) {
+	b.t.Helper()
+	if b.options.SCRAM {
+		b.must(auth.SetSCRAM(file, user, []byte(password), auth.SCRAMIterationsMin))
+	} else {
+		b.must(auth.SetPassword(file, user, []byte(password)))
+	}
+}
+
+// SetPassword changes the password of a user, or adds one, and loads it.
+func (b *Broker) SetPassword(user, password string) {
+	b.t.Helper()
+	b.setPassword(filepath.Join(b.dir, "passwords"), user, password)
+	b.must(b.Auth.Reload())
 }
 
 func (b *Broker) must(err error) {

@@ -201,6 +201,9 @@ func (c *Client) decode(h packets.Header, body []byte) (any, error) {
 	case packets.DISCONNECT:
 		p := &packets.Disconnect{}
 		return p, p.Decode(h, body, c.Version, &limits)
+	case packets.AUTH:
+		p := &packets.Auth{}
+		return p, p.Decode(h, body, c.Version, &limits)
 	case packets.PINGRESP:
 		return Pingresp{}, nil
 	}
