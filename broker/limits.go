@@ -57,7 +57,7 @@ type Limits struct {
 	// SlowTimeout is how long an outbox may stay over its limit. Over it: DISCONNECT 0x97.
 	SlowTimeout time.Duration
 	// PublishRate is the number of messages that a client may publish in a second. Over it the client is not read
-	// for a while; far over it: DISCONNECT 0x96. PublishRateOff: no limit.
+	// for a while; over it for a minute: DISCONNECT 0x96. PublishRateOff: no limit.
 	PublishRate int
 	// TopicAliases is the Topic Alias Maximum, in both directions, 0 to 65,535. Over it: 0x94.
 	TopicAliases int

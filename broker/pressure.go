@@ -71,33 +71,39 @@ func (c *client) throttle(w *worker) {
 	w.count[countThrottled]++
 }
 
-// rateBurst is how many seconds' worth of messages a client may send at once, and rateDebt is how many it may owe
-// before it is disconnected.
 const (
-	rateBurst = 1
-	rateDebt  = 10
+	rateBurst = 1      // seconds' worth of messages that a client may send at once
+	rateTime  = 60_000 // milliseconds that a client may go on at more than its rate before it is disconnected
 )
 
-// meter holds a client to its publish rate: reading pauses, and who has sent far too much is disconnected.
+// meter holds a client to its publish rate: reading pauses, and who goes on and on is disconnected.
 func (c *client) meter(w *worker) error {
-	r, rate := c.more(), float64(w.b.cfg.Limits.PublishRate)
 	c.refill(w)
+	r := c.rare
 	r.tokens--
-	switch {
-	case r.tokens < -rateDebt*rate:
-		return packets.Errorf(packets.MessageRateTooHigh, "", "far more than %d messages in a second", w.b.cfg.Limits.PublishRate)
-	case r.tokens < 0 && !c.conn.Paused():
-		c.throttle(w)
+	if r.tokens >= 0 || c.conn.Paused() {
+		return nil
 	}
+	if r.fastSince == 0 {
+		r.fastSince = w.now
+	}
+	if w.now-r.fastSince >= rateTime {
+		return packets.Errorf(packets.MessageRateTooHigh, "", "more than %d messages in a second, for a minute", w.b.cfg.Limits.PublishRate)
+	}
+	c.throttle(w)
 	return nil
 }
 
+// refill counts what the client may publish now. Who has been below the rate for long enough begins anew.
 func (c *client) refill(w *worker) {
 	r, rate := c.more(), float64(w.b.cfg.Limits.PublishRate)
 	if r.metered == 0 {
 		r.tokens = rateBurst * rate
 	}
-	r.tokens = min(r.tokens+float64(w.now-r.metered)*rate/1000, rateBurst*rate)
+	r.tokens += float64(w.now-r.metered) * rate / 1000
+	if r.tokens >= rateBurst*rate {
+		r.tokens, r.fastSince = rateBurst*rate, 0
+	}
 	r.metered = w.now
 }
 

@@ -3,6 +3,7 @@ package transports
 import (
 	"errors"
 	"net/netip"
+	"slices"
 )
 
 // Simulated is a network connection without a socket and without a goroutine: the third backend of a Conn, beside event
@@ -62,7 +63,10 @@ func (n *Simulated) Ended() bool { return n.conn.state == stateClosed }
 // Deliver hands over what the peer has sent. The caller has seen that the connection is Reading.
 func (n *Simulated) Deliver(data []byte) {
 	c := &n.conn
-	n.server.Do(func(t *Turn) { c.feed(t, append(c.in[:len(c.in):len(c.in)], data...)) })
+	if len(c.in) > 0 {
+		data = slices.Concat(c.in, data)
+	}
+	n.server.Do(func(t *Turn) { c.feed(t, data) })
 }
 
 // Lose ends the connection from the peer's side: end of file, or a reset.

@@ -25,7 +25,7 @@ func (b *Broker) route(m *Message) (reached bool) {
 			case !matches(sub.Filter, m.Topic):
 			case sub.Share != "":
 				groups[filter] = append(groups[filter], s)
-			case sub.Options.NoLocal && m.From == s.ClientID: // [v5 MQTT-3.8.3-3]
+			case sub.Options.NoLocal && m.From == s.ClientID && m.QoS != 2: // [v5 MQTT-3.8.3-3]
 				reached = true
 			default: // one copy for all [v5 MQTT-3.3.4-2] [v5 MQTT-3.3.4-4]
 				f = sub.add(f, m)
