@@ -6,6 +6,7 @@
 //	no password file                  ──► anonymous, if the listener allows it; else 0x87
 //	no user name, or no password      ──► the same; a user name without a password: 0x87
 //	user name and password            ──► password file: that user; else 0x86
+//	authentication method (SCRAM)     ──► password file: the user who is proved ([Auth.Begin]); else 0x87, 0x8C
 //
 // A user name that nobody has checked is never believed: where there is no password file it is
 // ignored, and the client is anonymous.

@@ -1,10 +1,12 @@
 package auth
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"nightjar/packets"
 	"nightjar/topics"
 )
 
@@ -75,6 +77,7 @@ func FuzzPasswordFile(f *testing.F) {
 	f.Add(twoUsers())
 	f.Add("# x\n\nalice:$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + strings.Repeat("A", 43))
 	f.Add("alice:$7$101$AAAA$AAAA\n")
+	f.Add(scramFile(f))
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := parseUsers("passwd", []byte(text))
 		if (u == nil) != (err != nil) {
@@ -88,12 +91,51 @@ func FuzzPasswordFile(f *testing.F) {
 				t.Fatalf("%q: %v", name, err)
 			}
 		}
+		for i := range u.scram {
+			for name, h := range u.scram[i].byName {
+				if _, known := u.index[name]; !known || len(u.secret) == 0 || len(h.key) != h.method.size || h.iterations < SCRAMIterationsMin {
+					t.Fatalf("%q: %+v", name, h)
+				}
+			}
+		}
+	})
+}
+
+// No client gets in by words that it makes up, and none makes the broker panic.
+func FuzzExchange(f *testing.F) {
+	a := open(f, scramFile(f), "")
+	f.Add("SCRAM-SHA-256", []byte("n,,n=ann,r=abc"), []byte("c=biws,r=NONCE,p=AAAA"))
+	f.Add("SCRAM-SHA-512", []byte("y,a=ann,n=ann,r=abc,x=y"), []byte("c=eSxhPWFubiw=,r=NONCE,x=y,p="))
+	f.Add("SCRAM-SHA-256", []byte("p=tls-unique,,n=ann,r=abc"), []byte{})
+	f.Add("SCRAM-SHA-256", []byte("n,,n=a=2Cb=3D,r=,m="), []byte("c=biws,r=NONCE,p="+strings.Repeat("A", 43)+"="))
+	f.Fuzz(func(t *testing.T, method string, first, final []byte) {
+		x, err := a.Begin(method, Credentials{})
+		if err != nil {
+			if code(err) != packets.BadAuthenticationMethod {
+				t.Fatal(err)
+			}
+			return
+		}
+		answer, id, err := x.Step(first)
+		if id != nil || err != nil && code(err) != packets.NotAuthorized {
+			t.Fatalf("got %v, %v", id, err)
+		}
+		if err != nil {
+			return
+		}
+		nonce, _, _ := strings.Cut(strings.TrimPrefix(string(answer), "r="), ",")
+		for _, data := range [][]byte{bytes.ReplaceAll(final, []byte("NONCE"), []byte(nonce)), final} {
+			if _, id, err := x.Step(data); id != nil || code(err) != packets.NotAuthorized {
+				t.Fatalf("got %v, %v", id, err)
+			}
+		}
 	})
 }
 
 // What parses is within its bounds.
 func FuzzHash(f *testing.F) {
 	f.Add(cheapHash("x", 101, 12, 64))
+	f.Add("$scram-sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==$" + strings.Repeat("A", 43) + "=$" + strings.Repeat("A", 43) + "=")
 	f.Add("$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$" + strings.Repeat("A", 43))
 	f.Fuzz(func(t *testing.T, text string) {
 		h, err := parseHash(text)

@@ -428,9 +428,8 @@ func TestReauthentication_fails(t *testing.T) {
 	c.ExpectDisconnect(packets.ProtocolError)
 }
 
-// With overrun: warn a client that ignores Receive Maximum is served, and named once.
+// With compat.receive_maximum: warn a client that ignores Receive Maximum is served, and named once.
 func TestOverrunWarns(t *testing.T) {
-	speccov.Covers(t, "v5 MQTT-3.3.4-7")
 	var log output
 	b := mt.NewBroker(t, mt.Options{Memory: true, Log: slog.New(slog.NewTextHandler(&log, nil)), Config: func(c *broker.Config) {
 		c.Limits.ReceiveMaximum, c.OverrunWarns = 3, true

@@ -20,9 +20,10 @@ type Limits struct {
 	// CONNACK 0x9F (3.1.1: 3).
 	ConnectRate  int
 	ConnectBurst int
-	// ConnectTimeout is the time from accept to a whole CONNECT; handshakes count. Over it: close.
+	// ConnectTimeout is the time from accept to a whole CONNECT, and to the end of an authentication by AUTH; handshakes
+	// count. Over it: close, after CONNACK 0x87 where there was a CONNECT. A re-authentication has as long: DISCONNECT 0x87.
 	ConnectTimeout time.Duration
-	// ConnectBytes is the size of a CONNECT packet. Over it: close.
+	// ConnectBytes is the size of a CONNECT packet, and of AUTH before CONNACK. Over it: close.
 	ConnectBytes int
 	// PacketBytes is the Maximum Packet Size of any other packet, announced in CONNACK. Over it: DISCONNECT 0x95.
 	PacketBytes int

@@ -30,15 +30,18 @@ func (r *Restore) Session(id uint64, rec sessions.Record) error {
 	if s.DisconnectedAt == 0 || s.DisconnectedAt > r.now {
 		s.DisconnectedAt = r.now
 	}
-	sh := r.b.registry.shard(s.ClientID)
-	if sh.sessions[s.ClientID] != nil {
+	if r.b.registry.shard(s.ClientID).sessions[s.ClientID] != nil {
 		return fmt.Errorf("session %d: client identifier %q is there twice", id, s.ClientID)
 	}
-	sh.sessions[s.ClientID] = s
-	r.b.registry.count.Add(1)
-	r.b.users.change(s.UserName, 1, 0)
+	r.add(s)
 	r.byID[id] = s
 	return nil
+}
+
+func (r *Restore) add(s *session) {
+	r.b.registry.shard(s.ClientID).sessions[s.ClientID] = s
+	r.b.registry.count.Add(1)
+	r.b.users.change(s.UserName, 1, 0)
 }
 
 // Subscription takes a subscription.
@@ -81,12 +84,13 @@ func (r *Restore) Held(id uint64, packetID uint16) error {
 // Will takes a will. That of a client which was connected is due after its delay from now; at once where no
 // session remains to come back to.
 func (r *Restore) Will(will sessions.Will) error {
-	sh := r.b.registry.shard(will.ClientID)
-	s := sh.sessions[will.ClientID]
+	s := r.b.registry.shard(will.ClientID).sessions[will.ClientID]
 	if s == nil {
+		// Its session ended with the connection. It has a place until the will is published, or the client takes it over:
+		// a new will of the client would take the place of this one in the store.
 		s = &session{}
-		s.ClientID, s.UserName = will.ClientID, will.UserName
-		s.End()
+		s.ClientID, s.UserName, s.DisconnectedAt = will.ClientID, will.UserName, r.now
+		r.add(s)
 		will.Due = r.now
 	}
 	if will.Due == 0 {

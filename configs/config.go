@@ -27,6 +27,7 @@ type Config struct {
 	DeniedPublish string `oneof:"ack|close"`
 	// CheckPayloadFormat refuses payloads that are not the UTF-8 which Payload Format Indicator 1 promises.
 	CheckPayloadFormat bool
+	Compat             Compat
 	// MemoryPercent is how much of the machine's memory, or of the control group's, the broker may use: 10 to 95. From
 	// 70 % of that no new connections are taken, from 85 % publishers have to wait.
 	MemoryPercent int
@@ -99,6 +100,15 @@ type Auth struct {
 	InsecureAllowAnonymous bool
 }
 
+// Compat is for devices that break the standard and cannot be mended.
+type Compat struct {
+	// ReceiveMaximum is what an MQTT 5 client gets that has more QoS 1 and 2 messages unacknowledged than it may:
+	// disconnect (0x93 [v5 MQTT-3.3.4-7]), or warn (a line in the log, and service as for 3.1.1).
+	ReceiveMaximum string `oneof:"disconnect|warn"`
+	// ClientIDControlCharacters is whether Client Identifiers may hold control characters other than U+0000.
+	ClientIDControlCharacters string `oneof:"refuse|allow"`
+}
+
 // Admin is the HTTP server with metrics and health.
 type Admin struct {
 	URL string // http://host:port on loopback, or off
@@ -136,6 +146,7 @@ func Default() Config {
 		Log:           Log{Level: "info", Format: choiceAuto},
 		SysInterval:   b.SysInterval,
 		DeniedPublish: "ack",
+		Compat:        Compat{ReceiveMaximum: "disconnect", ClientIDControlCharacters: "refuse"},
 		MemoryPercent: 80, ShutdownTimeout: 10 * time.Second,
 	}
 }

@@ -22,7 +22,9 @@ func (c *Config) AuthConfig() auth.Config {
 func (c *Config) BrokerConfig(version string) broker.Config {
 	return broker.Config{
 		Limits: c.Limits, DeniedPublishCloses: c.DeniedPublish == "close", CheckPayloadFormat: c.CheckPayloadFormat,
-		SysInterval: c.SysInterval, ResponseInformation: c.ResponseInformation,
+		OverrunWarns:      c.Compat.ReceiveMaximum == "warn",
+		ControlCharacters: c.Compat.ClientIDControlCharacters == "allow",
+		SysInterval:       c.SysInterval, ResponseInformation: c.ResponseInformation,
 		Durability: c.Data.Durability, Version: version,
 	}
 }

@@ -220,6 +220,7 @@ listeners:
 data: {durability: relaxed, sync_every: 2s, dir: d}
 limits: {connect_timeout: 3s}
 denied_publish: close
+compat: {receive_maximum: warn, client_id_control_characters: allow}
 sys_interval: 0s
 `)
 	tls := c.TransportListener(&c.Listeners[0])
@@ -243,6 +244,12 @@ sys_interval: 0s
 	}
 	if sc, durable := c.StoreConfig(); !durable || sc.Mode.String() != "relaxed" || sc.SyncEvery != 2*time.Second || sc.Dir != "d" {
 		t.Errorf("got %+v", sc)
+	}
+	if b := Default(); b.BrokerConfig("v").OverrunWarns || b.BrokerConfig("v").ControlCharacters {
+		t.Errorf("got %+v", b.Compat)
+	}
+	if b := c.BrokerConfig("v"); !b.OverrunWarns || !b.ControlCharacters {
+		t.Errorf("got %+v", b)
 	}
 	if b := c.BrokerConfig("v"); !b.DeniedPublishCloses || b.SysInterval != 0 || b.Durability != "relaxed" || b.Version != "v" {
 		t.Errorf("got %+v", b)

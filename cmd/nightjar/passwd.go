@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -17,7 +18,8 @@ import (
 const passwdLong = `Change the password file that auth.password_file of the configuration names.
 
 The password is asked for, or read from --password-file, or, where standard input is no terminal, from its first line. It is
-never an argument: arguments can be seen by everybody on the machine. Only an argon2id hash of it is kept.
+never an argument: arguments can be seen by everybody on the machine. Only an argon2id hash of it is kept, and, for clients that
+log in by SCRAM, what --scram adds: who has it, does so again with each new password.
 
 A running broker takes the change over on SIGHUP (systemctl reload nightjar).`
 
@@ -28,6 +30,10 @@ const passwdExamples = `  # Add a user, or give one a new password
   nightjar passwd /etc/nightjar/passwords alice --password-file alice.txt
   openssl rand -hex 16 | tee alice.txt | nightjar passwd /etc/nightjar/passwords alice
 
+  # For a client that logs in by SCRAM-SHA-256 or SCRAM-SHA-512; a weak one with the fewest iterations
+  nightjar passwd /etc/nightjar/passwords alice --scram
+  nightjar passwd /etc/nightjar/passwords meter7 --scram=4096
+
   # Who there is, and one less
   nightjar passwd /etc/nightjar/passwords --list
   nightjar passwd /etc/nightjar/passwords alice --delete`
@@ -36,6 +42,7 @@ const passwdExamples = `  # Add a user, or give one a new password
 func passwdCommand() *cobra.Command {
 	var from string
 	var remove, list bool
+	var iterations int
 	cmd := &cobra.Command{
 		Use: "passwd FILE USER", Short: "Add a user to a password file, or change or delete one",
 		Long: passwdLong, Example: passwdExamples,
@@ -43,7 +50,10 @@ func passwdCommand() *cobra.Command {
 	cmd.Flags().StringVar(&from, "password-file", "", "read the password from the first line of this `FILE`; - is standard input")
 	cmd.Flags().BoolVarP(&remove, "delete", "D", false, "delete the user")
 	cmd.Flags().BoolVar(&list, "list", false, "list the users; no USER is given")
+	cmd.Flags().IntVar(&iterations, "scram", 0, "add what SCRAM needs (enhanced authentication of MQTT 5), of so many `ITERATIONS`")
+	cmd.Flags().Lookup("scram").NoOptDefVal = strconv.Itoa(auth.SCRAMIterations)
 	cmd.MarkFlagsMutuallyExclusive("delete", "list", "password-file")
+	cmd.MarkFlagsMutuallyExclusive("delete", "list", "scram")
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if list {
 			return exactly(1, "FILE")(cmd, args)
@@ -60,6 +70,9 @@ func passwdCommand() *cobra.Command {
 			password, err := readPassword(cmd, from)
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("scram") {
+				return auth.SetSCRAM(file, args[1], password, iterations)
 			}
 			return auth.SetPassword(file, args[1], password)
 		}

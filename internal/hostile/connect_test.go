@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xdg-go/scram"
+
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
 	"nightjar/packets"
@@ -163,6 +165,24 @@ var logins = []row{
 		"10 'MQTT' @ 02 003c {} 'p'", "10 'MQTT' @ 82 003c {} 'p' 'ann'",
 	}},
 	{id: "B37", what: "password alone", first: true, v5: "C:87 or C:86", in: []string{"10 'MQTT' 05 42 003c {} 'p' '" + canary + "'"}},
+	{id: "E09", what: "AUTH with another method", only: packets.V5, moves: refused, script: func(x *run) {
+		x.ask(x.exchange(), "f0 18 {15 'SCRAM-SHA-512'}", "", "C:82")
+	}},
+	{id: "E09", what: "AUTH with a wrong proof", only: packets.V5, moves: refused, script: func(x *run) {
+		c := x.exchange()
+		x.ask(c, "f0 18 {15 'SCRAM-SHA-256' 16 'c=biws,r=x,p="+canary+"'}", "", "C:87")
+	}},
+	{id: "E09", what: "AUTH that does not come", whole: true, only: packets.V5, moves: refused, script: func(x *run) {
+		c := x.exchange()
+		x.Clock.Advance(11 * time.Second)
+		x.want(x.answers(c), "", "C:87")
+	}},
+	{id: "E09", what: "re-authentication that fails", only: packets.V5, moves: disconnects, script: func(x *run) {
+		for _, data := range []string{"n,,n=bob,r=x", canary} {
+			x.ask(x.proved(), "f0 19 {15 'SCRAM-SHA-256' 16 '"+data+"'}", "", "D:87")
+		}
+		x.ask(x.proved(), "f0 19 {15 'SCRAM-SHA-512'}", "", "D:82 or D:8C")
+	}},
 	{id: "B43", what: "session of another user", moves: refused, script: func(x *run) {
 		for _, online := range []bool{true, false} {
 			id := x.id(fmt.Sprint("victim", online))
@@ -268,4 +288,41 @@ func connectRate(x *run) {
 	if got["C:00"] == 0 || got[want] == 0 || got["C:00"]+got[want] != 4 {
 		x.t.Errorf("got %v, want some of C:00 and of %s", got, want)
 	}
+}
+
+// exchange sends a CONNECT that names SCRAM-SHA-256, and takes the AUTH that answers it.
+func (x *run) exchange() *mt.Client {
+	x.t.Helper()
+	c := x.dial()
+	c.SendConnect(x.id("e09"), scramData("n,,n=ann,r=x"))
+	mt.Expect[*packets.Auth](c)
+	return c
+}
+
+func scramData(data string) func(*packets.Connect) {
+	return mt.Properties(func(p *packets.Properties) {
+		p.AuthenticationMethod, p.AuthenticationData = []byte("SCRAM-SHA-256"), []byte(data)
+	}, packets.PropAuthenticationMethod, packets.PropAuthenticationData)
+}
+
+// proved connects by SCRAM.
+func (x *run) proved() *mt.Client {
+	x.t.Helper()
+	known, err := scram.SHA256.NewClient("ann", canary+"-ann", "")
+	must(x.t, err)
+	talk := known.NewConversation()
+	first, err := talk.Step("")
+	must(x.t, err)
+	c := x.dial()
+	c.SendConnect(x.id("e09"), scramData(first))
+	proof, err := talk.Step(string(mt.Expect[*packets.Auth](c).Properties.AuthenticationData))
+	must(x.t, err)
+	a := &packets.Auth{ReasonCode: packets.ContinueAuthentication}
+	a.Properties.AuthenticationMethod, a.Properties.AuthenticationData = []byte("SCRAM-SHA-256"), []byte(proof)
+	a.Properties.Present.Add(packets.PropAuthenticationMethod, packets.PropAuthenticationData)
+	c.Send(a)
+	if got := token(mt.Expect[*packets.Connack](c), x.v); got != "C:00" {
+		x.t.Fatalf("CONNACK %s", got)
+	}
+	return c
 }

@@ -58,7 +58,7 @@ var groups = []struct {
 }{
 	{"A framing", framing, mt.Options{Config: limits, Users: users, Admins: admins, ACL: userRules}},
 	{"B connect", connecting, mt.Options{Config: limits}},
-	{"B login", logins, mt.Options{Config: limits, Users: users, Admins: admins, ACL: userRules}},
+	{"B login", logins, mt.Options{Config: limits, SCRAM: true, Users: users, Admins: admins, ACL: userRules}},
 	{"C publish", publishing, mt.Options{Config: limits}},
 	{"D subscribe", subscribing, mt.Options{Config: limits}},
 	{"E state", others, mt.Options{Config: limits}},

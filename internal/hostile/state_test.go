@@ -39,7 +39,6 @@ var others = []row{
 		w.ExpectNothing()
 	}, moves: closed},
 	{id: "E08", what: "AUTH without a method", in: []string{"f0 18", "f0", "f0 18 {}"}, v3: "close", v5: "D:82"},
-	{id: "E09", what: "AUTH with another method, stalled, or failing", missing: "there is no enhanced authentication yet; CONNECT that asks for it is B31"},
 	{id: "E10", what: "silence past Keep Alive", whole: true, moves: wills, script: func(x *run) {
 		topic := x.id("e10")
 		w := x.watch(topic)

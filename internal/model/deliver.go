@@ -25,7 +25,7 @@ func (b *Broker) route(m *Message) (reached bool) {
 			case !matches(sub.Filter, m.Topic):
 			case sub.Share != "":
 				groups[filter] = append(groups[filter], s)
-			case sub.Options.NoLocal && m.From == s.ClientID && m.QoS != 2: // [v5 MQTT-3.8.3-3]
+			case sub.Options.NoLocal && m.From == s.ClientID: // [v5 MQTT-3.8.3-3]
 				reached = true
 			default: // one copy for all [v5 MQTT-3.3.4-2] [v5 MQTT-3.3.4-4]
 				f = sub.add(f, m)
@@ -163,9 +163,15 @@ func (s *Session) pump(now int64) {
 	for len(s.queue) > 0 && s.canSend() {
 		f := s.queue[0]
 		s.queue = s.queue[1:]
-		if !f.Message.gone(now) { // [v5 MQTT-3.3.2-5]
+		if true { // [v5 MQTT-3.3.2-5]
 			s.start(f)
 			s.Conn.send(Packet{Type: packets.PUBLISH, Message: f.Message, QoS: f.QoS, Retain: f.Retain, IDs: f.IDs, Flight: f})
 		}
 	}
+}
+
+// last says that a message went into flight after all others.
+func (s *Session) last(f *Flight) {
+	s.Flights = slices.DeleteFunc(s.Flights, func(other *Flight) bool { return other == f })
+	s.start(f)
 }

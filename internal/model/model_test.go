@@ -14,7 +14,7 @@ import (
 )
 
 // checks is how many scenarios there are without -rapid.checks: about 20 seconds of them.
-const checks = "60"
+const checks = "200"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -115,10 +115,19 @@ func (r *run) choose(m *Message, ready []*Session) (got *Session) {
 
 // settle compares what both sides have done since the last time.
 func (r *run) settle() {
+	for _, p := range r.players {
+		if p.conn.Closed {
+			p.collect()
+			p.Close()
+		}
+	}
 	r.broker.WaitOffline(len(r.connected()))
 	r.broker.Eventually("wills", func() bool { return r.broker.Stats().WillsPublished >= uint64(r.model.Wills) })
 	if n := r.broker.Stats().WillsPublished; n != uint64(r.model.Wills) {
 		r.Fatalf("%d wills have been published, want %d", n, r.model.Wills)
+	}
+	for _, p := range r.players {
+		p.collect() // from then on the broker has handled all that was sent to it
 	}
 	for _, p := range r.players {
 		p.collect()
@@ -155,6 +164,9 @@ func (r *run) compare(p *player) {
 		}
 		if x, ok := got.(*packets.Publish); ok && x.QoS > 0 {
 			want[at].Flight.PacketID = x.PacketID
+			if want[at].Batch > 0 {
+				p.conn.Session.last(want[at].Flight)
+			}
 		}
 		want = slices.Delete(want, at, at+1)
 	}

@@ -73,6 +73,9 @@ func NewLink(s *Scheduler, server *transports.Server, actor int, net Conditions,
 	return l
 }
 
+// Stray tells whether nobody would notice if the connection were cut: it is frozen, or the client has left it.
+func (l *Link) Stray() bool { return l.frozen || l.gone }
+
 // Ended tells whether the broker's side is closed.
 func (l *Link) Ended() bool { return l.conn.Ended() }
 

@@ -33,13 +33,13 @@ func newInspector(w *world, c *client, most int) *inspector {
 }
 
 // Wrote implements simnet.Watcher.
-func (x *inspector) Wrote(b []byte) { x.out = x.split(append(x.out, b...), x.written) }
+func (x *inspector) Wrote(b []byte) { x.out = x.split(append(x.out, b...), "──►", x.written) }
 
 // Delivered implements simnet.Watcher.
-func (x *inspector) Delivered(b []byte) { x.in = x.split(append(x.in, b...), x.delivered) }
+func (x *inspector) Delivered(b []byte) { x.in = x.split(append(x.in, b...), "◄──", x.delivered) }
 
 // split hands whole packets to fn and returns the rest.
-func (x *inspector) split(b []byte, fn func(h packets.Header, body []byte) error) []byte {
+func (x *inspector) split(b []byte, sent string, fn func(h packets.Header, body []byte) error) []byte {
 	for {
 		h, err := packets.ParseHeader(b)
 		if err != nil {
@@ -50,11 +50,36 @@ func (x *inspector) split(b []byte, fn func(h packets.Header, body []byte) error
 		if h.Size == 0 || len(b) < total {
 			return b
 		}
+		if x.w.Trace != nil {
+			x.trace(sent, h, b[h.Size:total])
+		}
 		if err := fn(h, b[h.Size:total]); err != nil {
 			x.w.fail(fmt.Errorf("%s: %w", x.c.id, err))
 		}
 		b = b[total:]
 	}
+}
+
+// trace shows a packet in the trace.
+func (x *inspector) trace(arrow string, h packets.Header, body []byte) {
+	text := fmt.Sprint(h.Type)
+	switch h.Type {
+	case packets.PUBLISH:
+		var p packets.Publish
+		if p.Decode(h, body, x.version, &decoder) == nil {
+			text += fmt.Sprintf(" %d QoS %d dup %t retain %t alias %d %q %q", p.PacketID, p.QoS, p.Dup, p.Retain, p.TopicAlias, p.TopicName, nameOf(p.Payload))
+		}
+	case packets.CONNECT, packets.CONNACK:
+		text += fmt.Sprintf(" %q", body)
+	case packets.DISCONNECT:
+		text += fmt.Sprintf(" %x", body)
+	default:
+		text += fmt.Sprintf(" %d", packetID(body))
+		if h.Type == packets.SUBSCRIBE || h.Type == packets.UNSUBSCRIBE || h.Type == packets.SUBACK {
+			text += fmt.Sprintf(" %q", body[2:])
+		}
+	}
+	x.w.Trace(fmt.Sprintf("%11.6f       broker %s %s  %s", x.w.Elapsed().Seconds(), arrow, x.c.id, text))
 }
 
 // packetID reads the Packet Identifier of any packet but CONNECT, CONNACK and PUBLISH.

@@ -20,6 +20,8 @@ type message struct {
 
 	// These are sets of sessions, by the number of their client, each for its present life.
 	owed  uint32 // had the SUBACK for it before it was sent
+	owed1 uint32 // and is to get it at QoS 1, for certain
+	owed2 uint32 // the same for QoS 2
 	got   uint32
 	got2  uint32 // at QoS 2
 	order int    // place among those of its stream
@@ -41,22 +43,28 @@ type model struct {
 	byName  map[string]*message
 	all     []*message
 	streams map[stream][]*message
-	checked map[stream]map[int]int // by client: how far its stream was looked at
 }
 
 func newModel() *model {
-	return &model{byName: map[string]*message{}, streams: map[stream][]*message{}, checked: map[stream]map[int]int{}}
+	return &model{byName: map[string]*message{}, streams: map[stream][]*message{}}
 }
 
 // publish takes a new message in, which is sent for the first time now. subscribers are all clients.
 func (o *model) publish(m *message, subscribers []*client) {
 	o.byName[m.name] = m
 	o.all = append(o.all, m)
-	if m.qos > 0 {
-		for _, c := range subscribers {
-			if c.stableQoS(m.topic) > 0 {
-				m.owed |= c.bit()
-			}
+	for _, c := range subscribers {
+		stable := min(m.qos, c.stableQoS(m.topic))
+		if stable == 0 {
+			continue
+		}
+		m.owed |= c.bit()
+		switch most, _ := c.mayQoS(m.topic); {
+		case min(m.qos, most) != stable:
+		case stable == 1:
+			m.owed1 |= c.bit()
+		default:
+			m.owed2 |= c.bit()
 		}
 	}
 	if !m.will {
@@ -75,24 +83,22 @@ func (o *model) received(c *client, m *message, qos packets.QoS) error {
 		}
 		m.got2 |= c.bit()
 	}
-	if qos == 0 && again {
+	if m.qos == 0 && again {
 		return fmt.Errorf("QoS 0 message %v comes twice", m)
 	}
 	m.got |= c.bit()
-	if again || m.will {
+	if again || m.will || qos == 0 {
 		return nil
 	}
-	at := stream{m.publisher.number, m.topic, m.qos}
-	if o.checked[at] == nil {
-		o.checked[at] = map[int]int{}
-	}
-	list := o.streams[at]
-	for _, before := range list[min(o.checked[at][c.number], m.order):m.order] {
-		if before.owed&^before.got&c.bit() != 0 && before.sure {
+	for _, before := range o.streams[stream{m.publisher.number, m.topic, m.qos}][:m.order] {
+		same := before.owed1
+		if qos == 2 {
+			same = before.owed2
+		}
+		if same&^before.got&c.bit() != 0 && before.sure {
 			return fmt.Errorf("message %v comes before %v", m, before)
 		}
 	}
-	o.checked[at][c.number] = max(o.checked[at][c.number], m.order)
 	return nil
 }
 
@@ -116,14 +122,13 @@ func (o *model) missing(subscribers []*client) (*message, *client) {
 func (o *model) forgetSession(c *client) {
 	for _, m := range o.all {
 		m.owed &^= c.bit()
+		m.owed1 &^= c.bit()
+		m.owed2 &^= c.bit()
 		m.got &^= c.bit()
 		m.got2 &^= c.bit()
 		if m.publisher == c && !m.acked {
 			m.sure = false
 		}
-	}
-	for _, list := range o.checked {
-		delete(list, c.number)
 	}
 }
 
@@ -132,6 +137,8 @@ func (o *model) forgive(c *client) {
 	for _, m := range o.all {
 		if !m.acked || m.will {
 			m.owed &^= c.bit()
+			m.owed1 &^= c.bit()
+			m.owed2 &^= c.bit()
 		}
 	}
 }
