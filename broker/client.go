@@ -60,7 +60,8 @@ type rare struct {
 	throttled bool              // reading pauses for a while
 	tokens    float64           // messages that may be published now; below 0: owed
 	metered   packets.Instant   // when tokens was counted
-	fastSince packets.Instant   // since when the client publishes more than its rate; 0: it does not
+	fastSince packets.Instant   // since when the client publishes more than its rate
+	fastLast  packets.Instant   // when it last did
 	enhanced  *enhanced         // nil: CONNECT named no authentication method
 	overran   bool              // the client was over its Receive Maximum, and the log has it
 }

@@ -74,6 +74,7 @@ func (c *client) throttle(w *worker) {
 const (
 	rateBurst = 1      // seconds' worth of messages that a client may send at once
 	rateTime  = 60_000 // milliseconds that a client may go on at more than its rate before it is disconnected
+	rateCalm  = 5_000  // milliseconds below the rate after which it begins anew
 )
 
 // meter holds a client to its publish rate: reading pauses, and who goes on and on is disconnected.
@@ -84,9 +85,10 @@ func (c *client) meter(w *worker) error {
 	if r.tokens >= 0 || c.conn.Paused() {
 		return nil
 	}
-	if r.fastSince == 0 {
+	if w.now-r.fastLast > rateCalm {
 		r.fastSince = w.now
 	}
+	r.fastLast = w.now
 	if w.now-r.fastSince >= rateTime {
 		return packets.Errorf(packets.MessageRateTooHigh, "", "more than %d messages in a second, for a minute", w.b.cfg.Limits.PublishRate)
 	}
@@ -94,16 +96,13 @@ func (c *client) meter(w *worker) error {
 	return nil
 }
 
-// refill counts what the client may publish now. Who has been below the rate for long enough begins anew.
+// refill counts what the client may publish now.
 func (c *client) refill(w *worker) {
 	r, rate := c.more(), float64(w.b.cfg.Limits.PublishRate)
 	if r.metered == 0 {
 		r.tokens = rateBurst * rate
 	}
-	r.tokens += float64(w.now-r.metered) * rate / 1000
-	if r.tokens >= rateBurst*rate {
-		r.tokens, r.fastSince = rateBurst*rate, 0
-	}
+	r.tokens = min(r.tokens+float64(w.now-r.metered)*rate/1000, rateBurst*rate)
 	r.metered = w.now
 }
 

@@ -163,7 +163,7 @@ func (s *Session) pump(now int64) {
 	for len(s.queue) > 0 && s.canSend() {
 		f := s.queue[0]
 		s.queue = s.queue[1:]
-		if true { // [v5 MQTT-3.3.2-5]
+		if !f.Message.gone(now) { // [v5 MQTT-3.3.2-5]
 			s.start(f)
 			s.Conn.send(Packet{Type: packets.PUBLISH, Message: f.Message, QoS: f.QoS, Retain: f.Retain, IDs: f.IDs, Flight: f})
 		}

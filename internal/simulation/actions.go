@@ -68,9 +68,10 @@ func (c *client) publish() {
 	c.publishTo(topicNames[c.rand.IntN(len(topicNames))], packets.QoS(c.rand.IntN(3)), false)
 }
 
-// publishRetained sends a retained message to the topic that only this client has.
+// publishRetained sends a retained message to the topic that only this client has, and always at the same QoS: a QoS 1
+// message that is sent again may well replace a later one at QoS 2.
 func (c *client) publishRetained() {
-	c.publishTo("r/"+c.id, packets.QoS(1+c.rand.IntN(2)), true)
+	c.publishTo("r/"+c.id, packets.QoS(1+c.number%2), true)
 }
 
 func (c *client) publishTo(topic string, qos packets.QoS, retain bool) {

@@ -237,7 +237,7 @@ func (c *client) addWill(p *packets.Connect) {
 
 // Lost implements simnet.Peer.
 func (c *client) Lost() {
-	if !c.link.Faulty && c.w.up && !c.w.broken {
+	if !c.link.Faulty {
 		c.w.failf("%s: the broker ends a connection without a reason", c.id)
 	}
 	c.connectionEnds()

@@ -83,7 +83,7 @@ func (o *model) received(c *client, m *message, qos packets.QoS) error {
 		}
 		m.got2 |= c.bit()
 	}
-	if m.qos == 0 && again {
+	if m.qos == 0 && again && !m.will { // a will may be published again after a crash
 		return fmt.Errorf("QoS 0 message %v comes twice", m)
 	}
 	m.got |= c.bit()

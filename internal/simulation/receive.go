@@ -69,8 +69,7 @@ func (c *client) handleConnack(h packets.Header, body []byte) error {
 		return err
 	}
 	if a.ReasonCode != packets.Success {
-		if c.w.broken {
-			c.link.Faulty = true
+		if c.link.Faulty && a.ReasonCode == packets.ServerUnavailable {
 			return nil
 		}
 		return fmt.Errorf("reason code 0x%02x", byte(a.ReasonCode))

@@ -3,6 +3,7 @@ package simulation
 import (
 	"time"
 
+	"nightjar/internal/simnet"
 	"nightjar/packets"
 	"nightjar/sessions"
 	"nightjar/store"
@@ -15,6 +16,7 @@ func (w *world) heal() {
 	}
 	w.Note(actorWorld, "heal", nil)
 	w.healing = true
+	w.network = simnet.Conditions{Delay: time.Millisecond, Capacity: 64 << 10, Chunk: 4 << 10}
 	w.disk.Stalled = false
 	if w.broken {
 		w.crash()

@@ -159,6 +159,7 @@ func (w *world) dial(c *client) *simnet.Link {
 func (w *world) open(peer simnet.Peer, watch simnet.Watcher) *simnet.Link {
 	w.dialed++
 	l := simnet.NewLink(w.Scheduler, w.server, actorLinks+w.dialed, w.network, peer, watch)
+	l.Faulty = w.broken
 	w.links = append(w.links, l)
 	return l
 }
@@ -199,6 +200,9 @@ func (w *world) trouble() {
 	case n < 4:
 		w.broken = true
 		w.disk.Break()
+		for _, l := range w.links {
+			l.Faulty = true
+		}
 		w.After(time.Duration(w.rand.IntN(500))*time.Millisecond, actorWorld, w.crash)
 	case n < 7:
 		disk.Stalled = true
