@@ -240,11 +240,19 @@ func (c *client) sendDisconnect(w *worker, code packets.ReasonCode, err error) {
 // fits tells whether the client takes a packet of so many bytes [v5 MQTT-3.1.2-27].
 func (c *client) fits(size int) bool { return c.maxPacket == 0 || size <= int(c.maxPacket) }
 
+// reasonOf is the text of an error for the peer.
+func reasonOf(err error) string {
+	var e *packets.Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
+}
+
 // setReason puts the text of an error into a Reason String.
 func setReason(p *packets.Properties, err error) {
-	var e *packets.Error
-	if errors.As(err, &e) && e.Reason != "" {
-		p.ReasonString = []byte(e.Reason)
+	if reason := reasonOf(err); reason != "" {
+		p.ReasonString = []byte(reason)
 		p.Present.Add(packets.PropReasonString)
 	}
 }

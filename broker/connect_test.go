@@ -215,11 +215,9 @@ func TestTakeover_ends(t *testing.T) {
 func TestTakeover_storm(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v packets.Version) {
 		b := start(t)
-		var list []*mt.Client
 		for range 50 {
 			c := b.Dial(t, v)
 			c.SendConnect("a", mt.Resume(60), mt.Will("w", "x", 1))
-			list = append(list, c)
 		}
 		b.Eventually("one connection", func() bool { s := b.Stats(); return s.Connections == 1 && s.Takeovers == 49 })
 		want(t, "sessions", b.Stats().Sessions, 1)

@@ -94,7 +94,7 @@ func (c *client) storeLags(w *worker) bool {
 func (c *client) badTopic(w *worker, in *packets.Publish, err error) error {
 	if c.version >= packets.V5 && in.QoS > 0 && len(in.TopicName) > 0 && acceptableName(in.TopicName) {
 		w.refuse(c, in, dropTopicName)
-		return c.deny(w, in, packets.TopicNameInvalid, err.(*packets.Error).Reason)
+		return c.deny(w, in, packets.TopicNameInvalid, reasonOf(err))
 	}
 	return err
 }
@@ -142,8 +142,11 @@ func (c *client) deny(w *worker, in *packets.Publish, code packets.ReasonCode, r
 		a.kind = packets.PUBREC
 		credit, ticket := int32(1), uint64(0)
 		if code == packets.Success {
-			var isNew bool
-			if isNew, ticket = c.hold(w, in.PacketID); isNew {
+			isNew, t, err := c.hold(w, in.PacketID)
+			if err != nil {
+				return err
+			}
+			if ticket = t; isNew {
 				credit = 0
 			}
 		}
@@ -164,22 +167,29 @@ func (c *client) holds(in *packets.Publish) bool {
 	return in.QoS == 2 && s.Holds(in.PacketID)
 }
 
-// hold remembers the Packet Identifier of a QoS 2 message, and reports whether it is new.
-func (c *client) hold(w *worker, id uint16) (isNew bool, ticket uint64) {
+// hold remembers the Packet Identifier of a QoS 2 message, and reports whether it is new. A connection that has been taken
+// over holds nothing: on the new one the client may have sent this message again, and the identifier may be free by now.
+func (c *client) hold(w *worker, id uint16) (isNew bool, ticket uint64, err error) {
 	s := c.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.owner != c {
+		return false, 0, errTakenOver
+	}
 	isNew = s.Hold(id)
 	if isNew && s.ID != 0 {
 		ticket = w.commit(sessions.Op{Kind: sessions.HoldPacketID, Session: s.ID, PacketID: id})
 	}
-	return isNew, ticket
+	return isNew, ticket, nil
 }
 
 // publish2 takes over a QoS 2 message, once: the message is routed with its first PUBLISH, and its Packet
 // Identifier is held until PUBREL, so that a repeat is no second message [v5 MQTT-4.3.3-10].
 func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
-	isNew, ticket := c.hold(w, in.PacketID)
+	isNew, ticket, err := c.hold(w, in.PacketID)
+	if err != nil {
+		return err
+	}
 	code, credit := packets.Success, int32(0)
 	if !isNew {
 		credit = 1 // it is counted already

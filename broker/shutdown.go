@@ -28,9 +28,11 @@ var errStopping = packets.Errorf(packets.ServerShuttingDown, "", "the server is 
 // takenOver ends the connection whose session another one has taken [v5 MQTT-3.1.4-3].
 func (c *client) takenOver(w *worker) {
 	c.conn.Post(func(t *transports.Turn) {
-		c.end(c.b.worker(t), packets.Errorf(packets.SessionTakenOver, "v5 MQTT-3.1.4-3", "another connection uses this client identifier"))
+		c.end(c.b.worker(t), errTakenOver)
 	})
 }
+
+var errTakenOver = packets.Errorf(packets.SessionTakenOver, "v5 MQTT-3.1.4-3", "another connection uses this client identifier")
 
 // Shutdown ends the broker in good order, as far as ctx has time:
 //

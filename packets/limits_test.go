@@ -139,8 +139,14 @@ func TestVersionForAnswer(t *testing.T) {
 		level byte
 		want  Version
 	}{
-		{"MQTT", 2, V311}, {"MQTT", 3, V311}, {"MQTT", 6, V5}, {"MQTT", 255, V5}, {"MQTT", 0x84, V311},
-		{"MQIsdp", 0x83, V31}, {"MQIsdp", 4, V31}, {"MQTU", 4, 0},
+		{"MQTT", 2, V311},
+		{"MQTT", 3, V311},
+		{"MQTT", 6, V5},
+		{"MQTT", 255, V5},
+		{"MQTT", 0x84, V311},
+		{"MQIsdp", 0x83, V31},
+		{"MQIsdp", 4, V31},
+		{"MQTU", 4, 0},
 	} {
 		e := encoder{}
 		e.binary([]byte(c.name), "protocol name")

@@ -121,9 +121,13 @@ func TestForwarded(t *testing.T) {
 		contentType, data         = "03000161", "090002ffff"
 	)
 	for _, c := range []struct{ block, want string }{
-		{"", ""}, {alias, ""}, {user1 + user2, user1 + user2}, {user2 + alias + user1 + expiry, user2 + user1},
+		{"", ""},
+		{alias, ""},
+		{user1 + user2, user1 + user2},
+		{user2 + alias + user1 + expiry, user2 + user1},
 		{ids + format + delay + contentType + ids + data, format + contentType + data},
-		{expiry + alias, ""}, {contentType, contentType},
+		{expiry + alias, ""},
+		{contentType, contentType},
 	} {
 		block := mustHex(t, c.block)
 		got := AppendForwarded(nil, block)

@@ -186,7 +186,7 @@ func (n *netConn) lost(t *Turn, err error) {
 func (n *netConn) hangUp(why error) {
 	n.stream.closeWrite(why)
 	if !errors.Is(why, io.EOF) {
-		drop(n.raw)
+		_ = drop(n.raw)
 	}
 }
 
@@ -202,7 +202,7 @@ func (n *netConn) linger(err error) {
 	}
 	n.owner.Unlock()
 	if !errors.Is(err, io.EOF) {
-		drop(n.raw)
+		_ = drop(n.raw)
 	}
 }
 

@@ -125,8 +125,10 @@ func TestClientCertificates(t *testing.T) {
 				good bool
 			}{
 				{"none", nil, auth == transports.ClientAuthOptional},
-				{"good", &good, true}, {"revoked", &revoked, false},
-				{"wrong usage", &usage, false}, {"foreign", &foreign, false},
+				{"good", &good, true},
+				{"revoked", &revoked, false},
+				{"wrong usage", &usage, false},
+				{"foreign", &foreign, false},
 			} {
 				cfg := s.pki.clientConfig()
 				if tt.cert != nil {

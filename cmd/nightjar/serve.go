@@ -75,7 +75,7 @@ func serve(c configs.Config, log *slog.Logger) error {
 		return err
 	}
 	if err := n.Start(); err != nil {
-		n.Shutdown(context.Background())
+		_ = n.Shutdown(context.Background())
 		return err
 	}
 	announce(c, n, log)

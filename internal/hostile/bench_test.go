@@ -137,13 +137,13 @@ func (b *bench) seen() seen {
 }
 
 // The counters that a case may move.
-func disconnects(s *seen) uint64  { return s.Disconnects }
-func refused(s *seen) uint64      { return s.ConnectionsRefused }
-func refusedSubs(s *seen) uint64  { return s.SubscriptionsRefused }
-func unknownAcks(s *seen) uint64  { return s.UnknownAcks }
-func wills(s *seen) uint64        { return s.WillsPublished }
-func handshakes(s *seen) uint64   { return s.HandshakesRefused }
-func closed(s *seen) uint64       { return s.ConnectionsClosed }
+func disconnects(s *seen) uint64 { return s.Disconnects }
+func refused(s *seen) uint64     { return s.ConnectionsRefused }
+func refusedSubs(s *seen) uint64 { return s.SubscriptionsRefused }
+func unknownAcks(s *seen) uint64 { return s.UnknownAcks }
+func wills(s *seen) uint64       { return s.WillsPublished }
+func handshakes(s *seen) uint64  { return s.HandshakesRefused }
+func closed(s *seen) uint64      { return s.ConnectionsClosed }
 func dropped(s *seen) (n uint64) {
 	for _, x := range s.Dropped {
 		n += x

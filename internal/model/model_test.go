@@ -254,7 +254,7 @@ func (r *run) publish(p *player) {
 		}
 	}
 	if p.Version == packets.V5 && r.wants("expires") {
-		seconds := r.period("message expiry", 3)
+		seconds := r.period("message expiry", 1)
 		mqtttest.Expiry(seconds)(wire)
 		m.Expiry = r.model.Now + int64(seconds)
 	}

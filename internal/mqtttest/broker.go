@@ -3,7 +3,6 @@ package mqtttest
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -73,7 +72,7 @@ type Broker struct {
 func NewBroker(t testing.TB, o Options) *Broker {
 	t.Helper()
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Loops == 0 {
 		o.Loops = 2

@@ -76,8 +76,8 @@ func NewLink(s *Scheduler, server *transports.Server, actor int, net Conditions,
 // Stray tells whether nobody would notice if the connection were cut: it is frozen, or the client has left it.
 func (l *Link) Stray() bool { return l.frozen || l.gone }
 
-// Ended tells whether the broker's side is closed.
-func (l *Link) Ended() bool { return l.conn.Ended() }
+// Over tells whether both sides are done with the connection.
+func (l *Link) Over() bool { return l.conn.Ended() && l.gone }
 
 // Send sends bytes to the broker.
 func (l *Link) Send(b []byte) {
@@ -128,6 +128,9 @@ func (l *Link) Slow(on bool) {
 	l.slow = on
 	l.carryDown()
 }
+
+// Improve makes the network of the connection another one.
+func (l *Link) Improve(net Conditions) { l.net = net }
 
 // Expire looks whether the broker's deadline has come.
 func (l *Link) Expire() {
@@ -262,7 +265,11 @@ func (l *Link) Posted() {
 		return
 	}
 	l.posted = true
-	l.s.After(l.delay()/8, l.actor, func() {
+	wait := l.delay() / 8
+	if l.rand.IntN(20) == 0 {
+		wait = 3 * l.net.Delay // the owner is busy with others
+	}
+	l.s.After(wait, l.actor, func() {
 		l.posted = false
 		if !l.dead {
 			l.conn.Run()

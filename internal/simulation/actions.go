@@ -19,7 +19,7 @@ func (c *client) act() {
 	if c.w.healing {
 		return
 	}
-	c.w.After(time.Duration(c.rand.IntN(60_000))*time.Microsecond, c.actor(), c.act)
+	c.w.After(time.Duration(c.rand.IntN(60_000))*time.Microsecond*c.w.pace, c.actor(), c.act)
 	if !c.connected {
 		return
 	}
@@ -44,7 +44,7 @@ func (c *client) act() {
 		c.w.Note(c.actor(), "freeze", nil)
 		c.link.Freeze()
 		mine := c.trouble
-		c.w.After(time.Duration(c.rand.IntN(3000))*time.Millisecond, c.actor(), func() {
+		c.w.After(time.Duration(c.rand.IntN(3000))*time.Millisecond*c.w.pace, c.actor(), func() {
 			if c.trouble == mine {
 				c.connect()
 			}
@@ -60,7 +60,7 @@ func (c *client) act() {
 func (c *client) readSlowly() {
 	link := c.link
 	link.Slow(true)
-	c.w.After(time.Duration(c.rand.IntN(2500))*time.Millisecond, c.actor(), func() { link.Slow(false) })
+	c.w.After(time.Duration(c.rand.IntN(2500))*time.Millisecond*c.w.pace, c.actor(), func() { link.Slow(false) })
 }
 
 // publish sends a new message.

@@ -283,7 +283,8 @@ func (c *client) check(err error) {
 // send encodes a packet and sends it.
 func (c *client) send(p interface {
 	Append(dst []byte, v packets.Version) ([]byte, error)
-}) {
+},
+) {
 	b, err := p.Append(nil, c.version)
 	c.check(err)
 	c.link.Send(b)

@@ -32,14 +32,20 @@ func newInspector(w *world, c *client, most int) *inspector {
 	}
 }
 
+// The arrows of packets in the trace, from and to the broker.
+const (
+	arrowOut = "──►"
+	arrowIn  = "◄──"
+)
+
 // Wrote implements simnet.Watcher.
-func (x *inspector) Wrote(b []byte) { x.out = x.split(append(x.out, b...), "──►", x.written) }
+func (x *inspector) Wrote(b []byte) { x.out = x.split(append(x.out, b...), arrowOut, x.written) }
 
 // Delivered implements simnet.Watcher.
-func (x *inspector) Delivered(b []byte) { x.in = x.split(append(x.in, b...), "◄──", x.delivered) }
+func (x *inspector) Delivered(b []byte) { x.in = x.split(append(x.in, b...), arrowIn, x.delivered) }
 
 // split hands whole packets to fn and returns the rest.
-func (x *inspector) split(b []byte, sent string, fn func(h packets.Header, body []byte) error) []byte {
+func (x *inspector) split(b []byte, arrow string, fn func(h packets.Header, body []byte) error) []byte {
 	for {
 		h, err := packets.ParseHeader(b)
 		if err != nil {
@@ -51,7 +57,7 @@ func (x *inspector) split(b []byte, sent string, fn func(h packets.Header, body 
 			return b
 		}
 		if x.w.Trace != nil {
-			x.trace(sent, h, b[h.Size:total])
+			x.trace(arrow, h, b[h.Size:total])
 		}
 		if err := fn(h, b[h.Size:total]); err != nil {
 			x.w.fail(fmt.Errorf("%s: %w", x.c.id, err))

@@ -21,7 +21,13 @@ func (w *world) heal() {
 	if w.broken {
 		w.crash()
 	}
+	for _, c := range w.clients {
+		if c.link != nil {
+			c.link.Slow(false)
+		}
+	}
 	for _, l := range w.links {
+		l.Improve(w.network)
 		if l.Stray() {
 			l.Cut()
 		}
@@ -186,7 +192,7 @@ func (w *world) checkRetained() {
 			ok = got == "" // for the case that none of the others has arrived
 		}
 		if !ok {
-			w.failf("%q is retained on %q, which is not what was published last: %+v", got, topic, list)
+			w.failf("%q is retained on %q, which is not what was published last: %v", got, topic, list)
 		}
 	}
 }

@@ -45,8 +45,9 @@ type world struct {
 	auth     *auth.Auth
 	cfg      broker.Config
 	network  simnet.Conditions
-	ackDelay int  // microseconds
-	calm     bool // connections are left alone
+	ackDelay int           // microseconds
+	calm     bool          // connections are left alone
+	pace     time.Duration // how much longer everything takes that clients do
 
 	broker  *broker.Broker
 	server  *transports.Server
@@ -71,6 +72,8 @@ type kept struct {
 	clear bool // its payload is empty
 }
 
+func (k kept) String() string { return fmt.Sprintf("%v, cleared %t", k.m, k.clear) }
+
 // Run runs the world of a seed. trace, where it is not nil, gets a line for each thing that happens.
 func Run(seed uint64, faults Faults, trace func(string)) Result {
 	w := &world{Scheduler: simnet.NewScheduler(seed), faults: faults, model: newModel(), kept: map[string][]kept{}}
@@ -84,7 +87,7 @@ func Run(seed uint64, faults Faults, trace func(string)) Result {
 	}
 	w.tick()
 	w.trouble()
-	w.runFor(time.Duration(1000+w.rand.IntN(4000)) * time.Millisecond)
+	w.runFor(time.Duration(1000+w.rand.IntN(4000)) * time.Millisecond * w.pace)
 	w.heal()
 	w.settle()
 	w.finish()
@@ -110,6 +113,12 @@ func (w *world) configure() {
 	}
 	w.ackDelay = 1 + w.rand.IntN(100_000)
 	w.calm = w.chance(w.rand, 5)
+	w.pace = 1
+	if w.chance(w.rand, 10) {
+		w.pace = 10 // for Keep Alive and slow readers; the network is not to be one
+		w.network.Chunk, w.network.Capacity = 4<<10, 8<<10
+		w.cfg.Limits.SlowTimeout = time.Second
+	}
 	for i := range 2 + w.rand.IntN(5) {
 		c := &client{w: w, number: i, id: fmt.Sprint("c", i), version: packets.V311, durable: !w.chance(w.rand, 4)}
 		c.rand = w.Rand(c.actor())
@@ -189,7 +198,7 @@ func (w *world) trouble() {
 	if w.healing {
 		return
 	}
-	w.After(time.Duration(w.rand.IntN(1500))*time.Millisecond, actorWorld, w.trouble)
+	w.After(time.Duration(w.rand.IntN(1500))*time.Millisecond*w.pace, actorWorld, w.trouble)
 	if !w.up || w.broken {
 		return
 	}
@@ -219,7 +228,7 @@ func (w *world) tick() {
 	live := w.links[:0]
 	for _, l := range w.links {
 		l.Expire()
-		if !l.Ended() {
+		if !l.Over() {
 			live = append(live, l)
 		}
 	}

@@ -54,7 +54,7 @@ type namedTLS struct {
 func New(cfg configs.Config, version string, log *slog.Logger) (*Node, error) {
 	n := &Node{cfg: cfg, log: log, version: version, failed: make(chan struct{}), done: make(chan struct{})}
 	if err := n.open(); err != nil {
-		n.Shutdown(context.Background())
+		_ = n.Shutdown(context.Background())
 		return nil, err
 	}
 	return n, nil
@@ -197,7 +197,7 @@ func (n *Node) Broker() *broker.Broker { return n.broker }
 // its error.
 func (n *Node) Serve(ctx context.Context) error {
 	if err := n.Start(); err != nil {
-		n.Shutdown(context.Background())
+		_ = n.Shutdown(context.Background())
 		return err
 	}
 	select {
