@@ -24,7 +24,9 @@ func (c *client) resolve(w *worker, in *packets.Publish) ([]byte, error) {
 		}
 		return []byte(topic), nil
 	}
-	c.inward()[in.TopicAlias] = string(in.TopicName)
+	if len(in.TopicName) <= w.b.topics.Bytes { // a longer one is refused
+		c.inward()[in.TopicAlias] = string(in.TopicName)
+	}
 	return in.TopicName, nil
 }
 

@@ -24,6 +24,8 @@ type Store interface {
 	Append(op sessions.Op) (ticket uint64)
 	// Kick says that somebody waits for the open batch: it is to be committed within so long.
 	Kick(within time.Duration)
+	// Lag is about how many bytes of memory wait for the store.
+	Lag() int64
 	// Durable is the number of the last batch that is safe.
 	Durable() uint64
 }

@@ -38,12 +38,13 @@ type client struct {
 	keepAlive uint16 // seconds, as it is enforced; 0: none
 	window    uint16 // messages in flight to the client; fixed by CONNECT
 
-	maxPacket uint32       // Maximum Packet Size of the client; fixed by CONNECT
-	unacked   atomic.Int32 // QoS 1 and 2 messages from the client that it has no answer to
-	wantsSafe atomic.Bool  // safe is to be called when output was released
-	pumping   atomic.Bool  // a pump has been posted
-	lastSeen  packets.Instant
-	allowed   *route // the last topic that the client was allowed to publish to
+	maxPacket    uint32       // Maximum Packet Size of the client; fixed by CONNECT
+	unacked      atomic.Int32 // QoS 1 and 2 messages from the client that it has no answer to
+	waitingBytes atomic.Int32 // of pending.buf
+	wantsSafe    atomic.Bool  // safe is to be called when output was released
+	pumping      atomic.Bool  // a pump has been posted
+	lastSeen     packets.Instant
+	allowed      *route // the last topic that the client was allowed to publish to
 
 	aliases *aliases // nil: none in use. inward: owner; outward: guarded by the outbox
 	pending *pending // guarded by the outbox
@@ -58,12 +59,14 @@ type rare struct {
 	address   *addressCount     // nil: not counted
 	tooFast   bool              // the connection came over the connect rate: CONNECT is refused
 	throttled bool              // reading pauses for a while
+	hurried   bool              // Expired comes within a second, to see how slow the client is
+	clogged   bool              // reading pauses until answers have left
+	overran   bool              // the client was over its Receive Maximum, and the log has it
 	tokens    float64           // messages that may be published now; below 0: owed
 	metered   packets.Instant   // when tokens was counted
 	fastSince packets.Instant   // since when the client publishes more than its rate
 	fastLast  packets.Instant   // when it last did
 	enhanced  *enhanced         // nil: CONNECT named no authentication method
-	overran   bool              // the client was over its Receive Maximum, and the log has it
 }
 
 func (c *client) more() *rare {
@@ -96,6 +99,10 @@ func (w *worker) opened(conn *transports.Conn) transports.Receiver {
 func (c *client) Receive(t *transports.Turn, data []byte) (used, want int) {
 	w := c.b.worker(t)
 	w.count[countBytesReceived] += uint64(len(data))
+	if c.state == stateReady && c.backedUp() {
+		c.clog(w)
+		return 0, 0
+	}
 	for used < len(data) {
 		if c.state == stateNew && packets.Type(data[used]>>4) != packets.CONNECT {
 			c.end(w, packets.Errorf(packets.ProtocolError, "v5 MQTT-3.1.0-1", "the first packet is not CONNECT"))
@@ -128,6 +135,10 @@ func (c *client) Receive(t *transports.Turn, data []byte) (used, want int) {
 			return len(data), 0
 		}
 		if c.conn.Paused() {
+			return used, 0
+		}
+		if w.work >= workMax && used < len(data) {
+			c.yield()
 			return used, 0
 		}
 	}
@@ -289,6 +300,7 @@ func (c *client) Closed(t *transports.Turn, _ error) {
 func (c *client) Drained(t *transports.Turn) {
 	w := c.b.worker(t)
 	if c.state == stateReady {
+		c.unclog(w)
 		c.pump(w)
 	}
 }
@@ -307,9 +319,13 @@ func (c *client) Expired(t *transports.Turn) (next int64) {
 		c.end(w, packets.Errorf(packets.KeepAliveTimeout, "", "no whole CONNECT in time"))
 		return 0
 	}
+	if c.rare != nil {
+		c.rare.hurried = false
+	}
 	if c.unthrottle(w) && c.state != stateReady {
 		return 0
 	}
+	c.unclog(w)
 	if c.conn.Paused() {
 		// The broker is the one that does not read.
 		c.lastSeen = w.now

@@ -13,6 +13,7 @@ import (
 
 // deliver gives the worker's publication to everybody on the route.
 func (w *worker) deliver(r *route) {
+	w.work += len(r.receivers) + len(r.groups) + 1
 	p := &w.pub
 	for i := range r.receivers {
 		x := &r.receivers[i]
@@ -106,7 +107,7 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 		}
 		return rankOffline
 	}
-	if c.conn.Buffered() >= w.b.cfg.Limits.OutboxBytes/2 {
+	if c.congested(w) {
 		return rankBusy
 	}
 	if qos > 0 {
@@ -325,7 +326,8 @@ func (c *client) pumpLater() {
 			return
 		}
 		if c.congested(w) {
-			c.conn.SetDeadline(int64(w.now) + 1000) // Drained will come, or another turn is about to write
+			c.wantsSafe.Store(true)
+			c.hurry(w) // Drained will come, or another turn is about to write
 			return
 		}
 		c.pump(w)
@@ -335,7 +337,7 @@ func (c *client) pumpLater() {
 // congested tells whether so much waits for the client that QoS 1 and 2 stay in the session.
 func (c *client) congested(w *worker) bool {
 	most := w.b.cfg.Limits.OutboxBytes / 2
-	return c.conn.Press(w.turn, most) >= most
+	return c.conn.Press(w.turn, most)+int(c.waitingBytes.Load()) >= most
 }
 
 // sendNewLocked sends the worker's publication at once. s is locked.

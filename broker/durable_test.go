@@ -130,7 +130,7 @@ func TestDurable_crashConnected(t *testing.T) {
 	watch = b.Connect(t, packets.V5, "watch", mt.Resume(600))
 	watch.Take("will/clean", "x", 1)
 	watch.ExpectNothing()
-	want(t, "sessions", b.Stats().Sessions, 3)
+	b.Eventually("three sessions", func() bool { return b.Stats().Sessions == 3 })
 	b.Clock.Advance(11 * time.Second)
 	want(t, "short", b.Connect(t, packets.V5, "short", mt.Resume(10)).Connack.SessionPresent, false)
 	b.Clock.Advance(20 * time.Second)

@@ -187,9 +187,6 @@ func (c *client) authenticated(w *worker, id *auth.Identity, err error) {
 		c.end(w, err)
 		return
 	}
-	if c.state == stateReady {
-		c.conn.Resume(w.turn)
-	}
 }
 
 // accept opens the session of an authenticated client.
@@ -256,7 +253,6 @@ func (c *client) negotiate(w *worker, p *packets.Connect) {
 
 // connected sends CONNACK and what the session holds for the client.
 func (c *client) connected(w *worker) {
-	c.state = stateReady
 	a := packets.Connack{SessionPresent: c.opening.present}
 	if c.version >= packets.V5 {
 		c.announce(w, &a.Properties)
@@ -266,6 +262,7 @@ func (c *client) connected(w *worker) {
 		c.end(w, errTooSmall)
 		return
 	}
+	c.state = stateReady
 	// What waited for the store until now was nothing but this.
 	if !c.conn.Write(w.turn, out) {
 		return

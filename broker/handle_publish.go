@@ -203,7 +203,7 @@ func (c *client) publish2(w *worker, r *route, in *packets.Publish) error {
 	}
 	if code.IsError() {
 		c.session.mu.Lock()
-		if c.session.Free(in.PacketID) && c.session.ID != 0 {
+		if c.session.owner == c && c.session.Free(in.PacketID) && c.session.ID != 0 {
 			ticket = w.commit(sessions.Op{Kind: sessions.FreePacketID, Session: c.session.ID, PacketID: in.PacketID})
 		}
 		c.session.mu.Unlock()

@@ -41,7 +41,7 @@ func (c *client) replyTaken(w *worker, ticket uint64, taken *sessions.Stored, cr
 	}
 	if c.pending == nil && w.durable(ticket) {
 		out = append(out, answer...)
-		c.unacked.Add(-credit)
+		c.credit(credit)
 	} else {
 		c.waitLocked(w, mark{ticket: ticket, taken: taken, credit: credit}, answer)
 	}
@@ -56,6 +56,7 @@ func (c *client) waitLocked(w *worker, m mark, b []byte) {
 	}
 	p := c.pending
 	p.buf = append(p.buf, b...)
+	c.waitingBytes.Store(int32(len(p.buf)))
 	m.end = len(p.buf)
 	if n := len(p.marks); n > 0 && m.taken == nil && p.marks[n-1].taken == nil && p.marks[n-1].ticket >= m.ticket {
 		p.marks[n-1].end = m.end
@@ -91,15 +92,24 @@ func (c *client) release(w *worker) (more bool) {
 		for i := range p.marks {
 			p.marks[i].end -= end
 		}
+		c.waitingBytes.Store(int32(len(p.buf)))
 	} else {
 		c.pending = nil
+		c.waitingBytes.Store(0)
 	}
 	c.conn.End(w.turn, out)
-	c.unacked.Add(-credit)
+	c.credit(credit)
 	if n > 0 && c.wantsSafe.Load() {
 		c.conn.Post(func(t *transports.Turn) { c.safe(c.b.worker(t)) })
 	}
 	return more
+}
+
+// credit counts messages from the client as answered. One that began on an earlier connection was not counted on this one.
+func (c *client) credit(n int32) {
+	if n > 0 && c.unacked.Add(-n) < 0 {
+		c.unacked.Store(0)
+	}
 }
 
 // safe is called in a turn of the owner when something that the client waited for has become safe.
@@ -114,8 +124,11 @@ func (c *client) safe(w *worker) {
 		// Not: when all is acknowledged. A QoS 2 message is so only after the PUBREL that is still to be read.
 		if c.overrun {
 			c.overrun = false
-			c.conn.Resume(w.turn)
+			if c.rare == nil || !c.rare.throttled && !c.rare.clogged {
+				c.conn.Resume(w.turn)
+			}
 		}
+		c.unclog(w)
 		c.pump(w)
 	}
 }

@@ -51,14 +51,27 @@ func (b *Broker) SetDisk(p Pressure) {
 	}
 }
 
-// withheld tells whether a packet has to wait because the machine is short of something.
+// lagMax is how many bytes may wait for the store until clients that would add to it have to wait.
+const lagMax = 64 << 20
+
+// withheld tells whether a packet has to wait because the machine is short of something, or the store is behind.
 func (c *client) withheld(h *packets.Header) bool {
-	if h.Type != packets.PUBLISH || c.state != stateReady {
+	if c.state != stateReady {
 		return false
 	}
-	return Pressure(c.b.memory.Load()) == PressureHard ||
-		h.Flags&0b0110 != 0 && Pressure(c.b.disk.Load()) == PressureHard
+	switch h.Type {
+	case packets.PUBLISH:
+		stored := h.Flags&0b0111 != 0 // QoS 1, QoS 2 or RETAIN
+		return Pressure(c.b.memory.Load()) == PressureHard ||
+			h.Flags&0b0110 != 0 && Pressure(c.b.disk.Load()) == PressureHard || stored && c.b.storeLags()
+	case packets.SUBSCRIBE, packets.UNSUBSCRIBE:
+		return c.b.storeLags()
+	}
+	return false
 }
+
+// storeLags tells whether the store is so far behind that clients have to wait.
+func (b *Broker) storeLags() bool { return b.store != nil && b.store.Lag() >= lagMax }
 
 // throttleTime is how long a client that is not read waits before it is looked at again, in milliseconds.
 const throttleTime = 500
@@ -119,8 +132,55 @@ func (c *client) unthrottle(w *worker) bool {
 			return true
 		}
 	}
-	if !c.overrun {
+	if !c.overrun && !c.rare.clogged {
 		c.conn.Resume(w.turn)
 	}
 	return true
+}
+
+// backedUp tells whether so many answers wait for the client that it is to ask no more.
+func (c *client) backedUp() bool {
+	return c.conn.Buffered()+int(c.waitingBytes.Load()) >= c.b.cfg.Limits.OutboxBytes
+}
+
+// clog stops reading until answers have left.
+func (c *client) clog(w *worker) {
+	c.more().clogged = true
+	c.wantsSafe.Store(true)
+	c.conn.Pause()
+	c.hurry(w)
+}
+
+// unclog reads again, if answers have left.
+func (c *client) unclog(w *worker) {
+	if c.rare == nil || !c.rare.clogged || c.backedUp() {
+		return
+	}
+	c.rare.clogged = false
+	if !c.rare.throttled && !c.overrun {
+		c.conn.Resume(w.turn)
+	}
+}
+
+// hurry has Expired look at the client within a second or so. It moves the deadline once, so that who is
+// hurried again and again is looked at all the same.
+func (c *client) hurry(w *worker) {
+	if r := c.more(); !r.hurried {
+		r.hurried = true
+		c.conn.SetDeadline(int64(w.now) + 1000)
+	}
+}
+
+// workMax is about how many deliveries one turn makes: 5 to 10 ms. Then other connections have their turn.
+const workMax = 100_000
+
+// yield goes on with what the client has sent in the next turn.
+func (c *client) yield() {
+	c.conn.Pause()
+	c.conn.Post(func(t *transports.Turn) {
+		w := c.b.worker(t)
+		if c.state == stateReady && !c.overrun && (c.rare == nil || !c.rare.throttled && !c.rare.clogged) {
+			c.conn.Resume(w.turn)
+		}
+	})
 }

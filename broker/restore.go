@@ -104,7 +104,8 @@ func (r *Restore) Will(will sessions.Will) error {
 // Retained takes a retained message. One that has expired meanwhile goes with the next tick.
 func (r *Restore) Retained(m *packets.Message) error {
 	if err := r.b.retained.Set(m); err != nil {
-		return err
+		r.b.log.Warn("retained message not loaded: it stays stored, and is loaded once limits allow it", keyTopic, m.TopicName, keyError, err)
+		return nil
 	}
 	r.b.users.moveRetained(nil, m)
 	return nil

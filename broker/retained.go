@@ -129,8 +129,18 @@ func (w *worker) mayStillPublish(m *packets.Message) bool {
 	return w.b.auth.Authorize(id, auth.ActionPublish, m.TopicName)
 }
 
-// expireRetained removes retained messages whose time is over.
+// expireRetained removes retained messages whose time is over, a few at a time, so that publishers get their turn.
 func (w *worker) expireRetained() {
+	for range expireChunks {
+		if !w.expireSome() {
+			return
+		}
+	}
+}
+
+func (w *worker) expireSome() (more bool) {
+	w.b.retaining.Lock()
+	defer w.b.retaining.Unlock()
 	w.expired = w.b.retained.Expire(w.now, expiresMax, w.expired[:0])
 	for _, m := range w.expired {
 		w.count[countRetainedExpired]++
@@ -138,4 +148,5 @@ func (w *worker) expireRetained() {
 		w.put(sessions.Op{Kind: sessions.DeleteRetained, TopicName: m.TopicName})
 	}
 	clear(w.expired)
+	return len(w.expired) == expiresMax
 }

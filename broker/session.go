@@ -180,6 +180,8 @@ func (w *worker) endLocked(sh *shard, s *session) (ticket uint64) {
 	for _, sub := range s.Subscriptions() {
 		w.b.unsubscribe(s, sub.TopicFilter)
 	}
+	s.Clear()
+	s.backlog = nil
 	delete(sh.sessions, s.ClientID)
 	w.b.registry.count.Add(-1)
 	w.b.users.removeSession(s.UserName)
@@ -220,6 +222,18 @@ func (w *worker) detach(s *session, c *client, discardWill bool) {
 	s.mu.Unlock()
 	sh.mu.Unlock()
 	w.publishWill(will)
+}
+
+// endIfOver ends a session whose time is over.
+func (w *worker) endIfOver(s *session) {
+	sh := w.b.registry.shard(s.ClientID)
+	sh.mu.Lock()
+	s.mu.Lock()
+	if s.owner == nil && s.expired(w.now) {
+		w.endLocked(sh, s)
+	}
+	s.mu.Unlock()
+	sh.mu.Unlock()
 }
 
 // expireSessions ends the sessions of one shard whose time is over.

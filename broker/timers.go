@@ -8,8 +8,9 @@ import (
 
 const (
 	timerInterval = 500 * time.Millisecond
-	shardsPerTick = 4    // shards whose sessions are looked at in a tick: all of them in 8 s
-	expiresMax    = 4096 // retained messages that expire in one tick at most
+	shardsPerTick = 4  // shards whose sessions are looked at in a tick: all of them in 8 s
+	expiresMax    = 64 // retained messages that expire under one lock at most
+	expireChunks  = 64 // and so often in one tick
 )
 
 // runTimers does what is due, again and again.

@@ -133,6 +133,7 @@ func (w *worker) publishDueWills() {
 		w.put(sessions.Op{Kind: sessions.DeleteWill, ClientID: s.ClientID})
 		s.mu.Unlock()
 		w.publishWill(will)
+		w.endIfOver(s)
 	}
 }
 

@@ -28,6 +28,7 @@ type worker struct {
 	now  packets.Instant
 
 	entered    bool      // in a turn, and through the gate
+	work       int       // deliveries in this turn
 	kick       kick      // who waits for what the store was given in this turn
 	early      []*client // publishers whose answer may leave before the store has committed
 	routes     map[string]*route
@@ -57,7 +58,7 @@ func newWorker(b *Broker, id int) *worker {
 func (w *worker) begin(t *transports.Turn) {
 	w.turn, w.now = t, packets.Instant(t.Now)
 	w.b.gate.RLock()
-	w.entered = true
+	w.entered, w.work = true, 0
 }
 
 // end hands the turn's changes to the store and its counts to the broker.
@@ -75,8 +76,8 @@ func (w *worker) end() {
 		// Before the gate opens: from then on the batch may be safe at any moment, and that is told once.
 		w.mu.Lock()
 		w.waiting = append(w.waiting, w.fresh...)
-		w.mu.Unlock()
 		w.hasWaiting.Store(true)
+		w.mu.Unlock()
 		clear(w.fresh)
 		w.fresh = w.fresh[:0]
 	}
@@ -137,12 +138,12 @@ func (w *worker) durable(ticket uint64) bool {
 	return ticket == 0 || w.b.store.Durable() >= ticket
 }
 
-// release lets out what began to wait in turns of the worker from.
+// release lets out what began to wait in turns of the worker from. hasWaiting stays while the list is out: a commit that is
+// done meanwhile may be needed by what goes back into it, and must be told as well.
 func (w *worker) release(from *worker) {
 	from.mu.Lock()
 	list := from.waiting
 	from.waiting = nil
-	from.hasWaiting.Store(false)
 	from.mu.Unlock()
 	left := list[:0]
 	for _, c := range list {
@@ -151,10 +152,8 @@ func (w *worker) release(from *worker) {
 		}
 	}
 	clear(list[len(left):])
-	if len(left) > 0 {
-		from.mu.Lock()
-		from.waiting = append(left, from.waiting...)
-		from.mu.Unlock()
-		from.hasWaiting.Store(true)
-	}
+	from.mu.Lock()
+	from.waiting = append(left, from.waiting...)
+	from.hasWaiting.Store(len(from.waiting) > 0)
+	from.mu.Unlock()
 }

@@ -93,6 +93,9 @@ func (s *Session) Record() *Record {
 	}
 }
 
+// Clear forgets subscriptions, queue and all else, when the session has ended: routes may still refer to it for a while.
+func (s *Session) Clear() { s.subscriptions, s.busy = nil, nil }
+
 // Subscribe adds a subscription or replaces the one with the same filter [v5 MQTT-3.8.4-3].
 func (s *Session) Subscribe(sub Subscription) (isNew bool) {
 	if i := s.find(sub.TopicFilter); i >= 0 {

@@ -54,6 +54,10 @@ func (s *SQLite) commit() {
 	}
 	start := time.Now()
 	rows, err := s.db.commit(ops)
+	held := int64(0)
+	for i := range ops {
+		held += weight(&ops[i])
+	}
 	took := time.Since(start)
 	s.give(ops)
 	if err != nil {
@@ -70,6 +74,7 @@ func (s *SQLite) commit() {
 	}
 	s.mu.Unlock()
 	s.pending.Add(-int64(len(ops)))
+	s.lag.Add(-held)
 	s.durable.Store(ticket)
 	if s.onCommit != nil {
 		s.onCommit(ticket, nil)
@@ -121,6 +126,7 @@ func (s *SQLite) fail(err error) {
 	s.mu.Unlock()
 	s.db.syncDue = time.Time{}
 	s.pending.Store(0)
+	s.lag.Store(0)
 	if first && s.onCommit != nil {
 		s.onCommit(s.durable.Load()+1, err)
 	}

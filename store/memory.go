@@ -96,6 +96,9 @@ func (m *Memory) Append(op sessions.Op) (ticket uint64) {
 	return m.ticket
 }
 
+// Lag is 0: Memory keeps everything anyway.
+func (m *Memory) Lag() int64 { return 0 }
+
 // Kick does nothing: Memory commits when told.
 func (m *Memory) Kick(time.Duration) {}
 

@@ -32,6 +32,7 @@ type SQLite struct {
 	done     chan struct{}                  // closed when the committer has ended
 	durable  atomic.Uint64
 	pending  atomic.Int64
+	lag      atomic.Int64 // bytes that the pending operations hold, about
 
 	mu      sync.Mutex
 	open    []sessions.Op // the batch that fills; guarded by mu
@@ -97,6 +98,7 @@ func (s *SQLite) Append(op sessions.Op) (ticket uint64) {
 		s.due = time.Now().Add(openMax)
 	}
 	s.pending.Add(1)
+	s.lag.Add(weight(&op))
 	s.mu.Unlock()
 	if first {
 		s.signal()
@@ -132,6 +134,21 @@ func (s *SQLite) Durable() uint64 { return s.durable.Load() }
 // Pending returns the number of operations that are not durable yet. The store takes them without a bound:
 // it is for the broker to slow its clients down.
 func (s *SQLite) Pending() int { return int(s.pending.Load()) }
+
+// Lag returns about how many bytes of memory the operations hold that are not durable yet.
+func (s *SQLite) Lag() int64 { return s.lag.Load() }
+
+// opBytes is about what an operation and what it points to take beside a retained message.
+const opBytes = 256
+
+// weight is about what an operation holds, in bytes. Messages in queues count in the limits of the queues.
+func weight(op *sessions.Op) int64 {
+	if op.Kind == sessions.PutRetained {
+		m := op.Stored.Message
+		return opBytes + int64(len(m.TopicName)+len(m.Payload)+len(m.Properties))
+	}
+	return opBytes
+}
 
 // Stats returns the figures for the metrics.
 func (s *SQLite) Stats() Stats {

@@ -16,8 +16,8 @@ type Limits struct {
 	// Levels is the greatest number of levels, which is one more than there
 	// are '/'; 1 to 65536.
 	Levels int
-	// AllowControl admits U+0001..U+001F and U+007F..U+009F, which the standard
-	// lets a server refuse. U+0000 stays refused.
+	// AllowControl admits U+0001..U+001F, U+007F..U+009F, U+FFFE and U+FFFF, which
+	// the standard lets a server refuse. U+0000 stays refused.
 	AllowControl bool
 }
 
@@ -80,11 +80,13 @@ func check[S string | []byte](topic S, lim Limits) error {
 	return nil
 }
 
-// isControl tells whether a character U+0000..U+001F or U+007F..U+009F begins at
-// topic[i]. In UTF-8 the upper ones are C2 80 to C2 9F.
+// isControl tells whether a character U+0000..U+001F or U+007F..U+009F, or one of the
+// non-characters U+FFFE and U+FFFF, begins at topic[i]. In UTF-8 the upper ones are
+// C2 80 to C2 9F, EF BF BE and EF BF BF.
 func isControl[S string | []byte](topic S, i int) bool {
 	c := topic[i]
-	return c < 0x20 || c == 0x7F || c == 0xC2 && i+1 < len(topic) && topic[i+1] < 0xA0
+	return c < 0x20 || c == 0x7F || c == 0xC2 && i+1 < len(topic) && topic[i+1] < 0xA0 ||
+		c == 0xEF && i+2 < len(topic) && topic[i+1] == 0xBF && topic[i+2] >= 0xBE
 }
 
 // SplitShared splits "$share/ShareName/filter" into its ShareName and the real

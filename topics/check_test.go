@@ -36,6 +36,9 @@ func TestCheckName(t *testing.T) {
 		{"B18 U+007F", "a\x7f", lim, ErrControlCharacter},
 		{"B18 U+0080", "a\u0080", lim, ErrControlCharacter},
 		{"B18 U+009F", "\u009fa", lim, ErrControlCharacter},
+		{"B18 U+FFFE", "\ufffea", lim, ErrControlCharacter},
+		{"B18 U+FFFF", "a\uffff", lim, ErrControlCharacter},
+		{"U+FFFD and U+FF3F", "\ufffd\uff3f", lim, nil},
 		{"U+0020", "a ", lim, nil},
 		{"U+007E", "a~", lim, nil},
 		{"U+00A0", "a\u00a0", lim, nil},
@@ -196,7 +199,7 @@ func FuzzCheckFilter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, filter string, bytesMax, levelsMax int, allow bool) {
 		lim := Limits{Bytes: bytesMax, Levels: levelsMax, AllowControl: allow}
 		text := strings.ToValidUTF8(filter, "?")
-		control := func(r rune) bool { return r == 0 || !allow && (r < 0x20 || r >= 0x7F && r <= 0x9F) }
+		control := func(r rune) bool { return r == 0 || !allow && (r < 0x20 || r >= 0x7F && r <= 0x9F || r == 0xFFFE || r == 0xFFFF) }
 		common := text != "" && len(text) <= bytesMax && len(strings.Split(text, "/")) <= levelsMax &&
 			strings.IndexFunc(text, control) < 0
 		if got, want := CheckFilter(text, lim) == nil, common && validFilter.MatchString(text); got != want {

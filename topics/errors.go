@@ -16,7 +16,7 @@ var (
 	// [v5 MQTT-4.7.0-1] [v3.1.1 MQTT-4.7.1-1].
 	ErrWildcard = errors.New("topic name contains a wildcard: + and # belong in topic filters")
 	// ErrControlCharacter: U+0000, never allowed [v5 MQTT-4.7.3-2] [v3.1.1 MQTT-4.7.3-2],
-	// or U+0001..U+001F, U+007F..U+009F, which a server may refuse.
+	// or U+0001..U+001F, U+007F..U+009F, U+FFFE, U+FFFF, which a server may refuse.
 	ErrControlCharacter = errors.New("topic contains a control character")
 	// ErrBadFilter: + does not fill its level [v5 MQTT-4.7.1-2] [v3.1.1 MQTT-4.7.1-3],
 	// or # does not fill the last one [v5 MQTT-4.7.1-1] [v3.1.1 MQTT-4.7.1-2].

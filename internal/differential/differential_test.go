@@ -250,7 +250,7 @@ func loadDifferences(t *testing.T) *differences {
 			t.Errorf("differences.txt: %q has no reason, or stands there twice", pattern)
 		case ok:
 			seen[pattern] = true
-			expression := "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
+			expression := "^" + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(regexp.QuoteMeta(pattern)) + "$"
 			d.lines = append(d.lines, &difference{pattern: pattern, reason: reason, match: regexp.MustCompile(expression)})
 		case line != "" && line[0] != '#':
 			reason = line
