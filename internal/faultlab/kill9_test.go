@@ -44,7 +44,6 @@ const (
 	publishEvery     = 2 * time.Millisecond // for each publisher: at most that often
 	cycleMax         = 350 * time.Millisecond
 	drainTimeout     = 20 * time.Second
-	restartMax       = 5 * time.Second
 )
 
 // TestKill9 kills the broker at random instants under QoS 1 and 2 traffic and starts it again on the same
@@ -87,9 +86,6 @@ func TestKill9(t *testing.T) {
 	t.Logf("%d kills, slowest start %v, %v", *killsFlag, r.slowest.Round(time.Millisecond), report)
 	if report.Faults() > 0 {
 		t.Errorf("%d faults; the broker's log of its last life:\n%s", report.Faults(), r.broker.Log())
-	}
-	if r.slowest > restartMax {
-		t.Errorf("a start took %v, more than %v", r.slowest, restartMax)
 	}
 	if report.AckedCount < *killsFlag*10 {
 		t.Errorf("only %d messages were acknowledged: this proves nothing", report.AckedCount)

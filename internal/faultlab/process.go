@@ -90,8 +90,8 @@ type Broker struct {
 
 // startTimeout and stopTimeout are how long the broker may take for its start and for its end in good order.
 const (
-	startTimeout = 15 * time.Second
-	stopTimeout  = 15 * time.Second
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
 )
 
 // Start runs the broker with the arguments, and returns once it says that it is ready. (That something accepts
