@@ -100,7 +100,7 @@ func (w *worker) rank(s *session, qos packets.QoS) int {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		switch {
-		case !s.Durable() || s.Ended():
+		case !s.Durable() || s.Ended() || s.expired(w.now):
 			return 0
 		case w.queueFull(s):
 			return rankFull
@@ -235,7 +235,7 @@ func (w *worker) giveLocked(s *session, qos packets.QoS, retain bool, ids []uint
 	p := &w.pub
 	c := s.client.Load()
 	durable := s.Durable() && !s.Ended()
-	if s.Ended() || c == nil && !durable {
+	if s.Ended() || s.owner == nil && !durable { // an owner without a client gets it after its CONNACK
 		return
 	}
 	p.reached++

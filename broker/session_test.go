@@ -429,3 +429,15 @@ func TestSys(t *testing.T) {
 		}
 	})
 }
+
+// A session is taken over by a connection that will not keep it: what comes before its CONNACK, the will of the connection
+// that it takes over from the first, is not lost.
+func TestSession_takeoverToEnd(t *testing.T) {
+	b := start(t)
+	old := b.Connect(t, packets.V5, "c", mt.Resume(60), mt.Will("w", "gone", 1))
+	old.Subscribe("w", 1)
+	c := b.Connect(t, packets.V5, "c", mt.Resume(0))
+	want(t, "session present", c.Connack.SessionPresent, true)
+	c.Take("w", "gone", 1)
+	old.ExpectDisconnect(packets.SessionTakenOver)
+}

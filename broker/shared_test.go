@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"nightjar/broker"
 	mt "nightjar/internal/mqtttest"
@@ -65,6 +66,24 @@ func TestShared_offline(t *testing.T) {
 		kept.Take("t", "later", 1)
 		kept.ExpectNothing()
 	})
+}
+
+// A member whose session has expired gets nothing, though its session has not been taken away yet.
+func TestShared_expired(t *testing.T) {
+	b := start(t)
+	for id, expiry := range map[string]uint32{"short": 1, "long": 1000} {
+		c := b.Connect(t, packets.V5, id, mt.Resume(expiry))
+		c.Subscribe("$share/g/t", 1)
+		c.Close()
+	}
+	p := b.Connect(t, packets.V5, "p")
+	b.WaitOffline(1)
+	b.Clock.Advance(10 * time.Second)
+	p.Publish("t", "1", 1)
+	p.Publish("t", "2", 1)
+	c := b.Connect(t, packets.V5, "long", mt.Resume(1000))
+	c.Take("t", "1", 1)
+	c.Take("t", "2", 1)
 }
 
 // A member whose window is full is left out while another has room; when all are full, messages wait.

@@ -1,5 +1,6 @@
 // Package transports owns listeners and network connections: TCP and Unix sockets on epoll
 // loops, and TLS, WebSocket and systems without epoll on a goroutine for each connection.
+// A third kind has no socket at all: a simulator steps it ([Simulated]).
 // It knows nothing of MQTT: bytes go to a [Receiver], and the Receiver appends bytes to the
 // outbox of any [Conn].
 //

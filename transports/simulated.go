@@ -57,6 +57,9 @@ func (s *Server) Simulate(cfg ListenerConfig, remote netip.AddrPort, socket Simu
 // Reading tells whether the connection reads from its socket now.
 func (n *Simulated) Reading() bool { return n.conn.state == stateOpen && !n.conn.paused }
 
+// Finished tells whether the Receiver has ended the connection, or the peer has.
+func (n *Simulated) Finished() bool { return n.conn.state != stateOpen }
+
 // Ended tells whether the connection is closed, by either side.
 func (n *Simulated) Ended() bool { return n.conn.state == stateClosed }
 

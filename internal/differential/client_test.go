@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -69,17 +70,15 @@ func (c *client) next(within time.Duration) (frame []byte, ok bool) {
 }
 
 // say sends bytes and a PINGREQ, and tells what comes up to its answer: sorted, since brokers may send deliveries
-// before or after acknowledgements. waits is true where the broker waits for more.
-func (c *client) say(b []byte) (answers []string, waits bool) {
+// before or after acknowledgements. waits is true where nothing comes within the time, since the broker waits for more.
+func (c *client) say(b []byte, within time.Duration) (answers []string, waits bool) {
 	c.write(append(slices.Clone(b), pingreq...))
 	pings := 1
-	for i := 0; i+1 < len(b); i++ { // a PINGREQ among the packets is answered too
-		if i == len(b)-2 && string(b[i:]) == string(pingreq) {
-			pings++
-		}
+	if bytes.HasSuffix(b, pingreq) { // it is answered too
+		pings++
 	}
 	for {
-		frame, ok := c.next(silence)
+		frame, ok := c.next(within)
 		switch {
 		case c.closed:
 			// Whether a broker says why it closes is its choice [v5 section 4.13]; Mosquitto seldom does.

@@ -3,6 +3,7 @@ package differential
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"nightjar/packets"
 )
@@ -28,6 +29,9 @@ func targets(v packets.Version) (list []string) {
 	return list
 }
 
+// handshake is the packets that are nothing without each other.
+var handshake = []string{"PUBLISH2", "PUBREL", "PUBREC", "PUBCOMP"}
+
 // newConversation makes a valid conversation that has the target in it.
 func newConversation(v packets.Version, id, target string, seed uint64) *conversation {
 	rng := rand.New(rand.NewPCG(seed, 1))
@@ -39,8 +43,8 @@ func newConversation(v packets.Version, id, target string, seed uint64) *convers
 	}
 	order := append(acks, "PUBLISH0", "PUBLISH1", "PUBLISH2", "PUBREL", "UNSUBSCRIBE", "PINGREQ", "AUTH", "DISCONNECT")
 	for _, name := range order {
-		rare := name == "AUTH" || name == "DISCONNECT"
-		if name == target || !rare && (len(name) > 5 && name[:5] == "PUBRE" || name == "PUBLISH2" || name == "PUBCOMP" || rng.IntN(2) == 0) {
+		rare := name == "PINGREQ" || name == "AUTH" || name == "DISCONNECT"
+		if name == target || slices.Contains(handshake, name) || !rare && rng.IntN(2) == 0 {
 			c.parts[1] = append(c.parts[1], c.packet(name))
 		}
 	}

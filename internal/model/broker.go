@@ -81,8 +81,8 @@ type Conn struct {
 	Session *Session
 	Window  int // messages in flight at a time
 	Closed  bool
-	Aliases map[uint16]string
-	Out     []Packet // what the client is to receive
+	Aliases map[uint16]string // Topic Aliases of the client
+	Out     []Packet          // what the client is to receive
 }
 
 // Broker is the whole state.

@@ -107,7 +107,7 @@ func (r *run) drawWill(v packets.Version) *Will {
 
 // open connects, on both sides.
 func (r *run) open(id string, v packets.Version, clean bool, expiry uint32, window uint16, will *Will) {
-	p := &player{id: id, Client: r.broker.Dial(r, v), conn: &Conn{Version: v, Window: int(window)}}
+	p := &player{id: id, Client: r.broker.Dial(r, v), conn: &Conn{Version: v, Window: int(window), Aliases: map[uint16]string{}}}
 	p.SendConnect(id, func(c *packets.Connect) {
 		c.CleanStart = clean
 		if v == packets.V5 && expiry > 0 {
@@ -260,6 +260,13 @@ func (r *run) publish(p *player) {
 	}
 	if r.model.Ambiguous(m) {
 		return
+	}
+	if p.Version == packets.V5 && r.wants("alias") {
+		wire.TopicAlias = uint16(rapid.IntRange(1, 3).Draw(r.rt, "topic alias"))
+		if p.conn.Aliases[wire.TopicAlias] == m.Topic {
+			wire.TopicName = nil
+		}
+		p.conn.Aliases[wire.TopicAlias] = m.Topic
 	}
 	p.Send(wire)
 	r.model.Publish(p.conn, m, wire.PacketID)

@@ -26,6 +26,7 @@ type Link struct {
 	conn   *transports.Simulated
 	up     pipe // to the broker
 	down   pipe // to the client
+	cut    bool // by the network
 	frozen bool
 	slow   bool // the client does not read
 	gone   bool // the client has no more interest
@@ -52,6 +53,7 @@ type Peer interface {
 type Watcher interface {
 	Wrote(b []byte)     // by the broker
 	Delivered(b []byte) // to the broker
+	Finished()          // by the broker, on what was delivered last
 }
 
 // pipe is one direction.
@@ -100,7 +102,7 @@ func (l *Link) Abandon() { l.gone = true }
 
 // Cut ends the connection for both sides. Of what is on its way some arrives.
 func (l *Link) Cut() {
-	l.Faulty, l.frozen = true, false
+	l.Faulty, l.cut, l.frozen = true, true, false
 	for _, p := range []*pipe{&l.up, &l.down} {
 		p.buf = p.buf[:l.rand.IntN(len(p.buf)+1)]
 		p.ended = true
@@ -161,38 +163,38 @@ func (l *Link) arriveUp() {
 	if p.closed || l.frozen {
 		return
 	}
-	if len(p.buf) == 0 {
-		if p.ended {
-			p.closed = true
-			l.s.Note(l.actor, "broker loses", nil)
-			l.conn.Lose(l.cause())
-		}
+	switch {
+	case l.conn.Ended() || l.cut && !l.conn.Reading():
+		p.buf = nil // nobody will read it, or the reset overtakes it
+	case !l.conn.Reading():
+		p.busy = true
+		l.s.After(time.Millisecond+l.net.Delay, l.actor, l.arriveUp)
 		return
 	}
-	if l.conn.Ended() || !l.conn.Reading() {
-		if l.conn.Ended() || p.ended { // nobody will read it, or the reset overtakes it
-			p.buf = nil
-		} else {
-			p.busy = true
-			l.s.After(time.Millisecond+l.net.Delay, l.actor, l.arriveUp)
-			return
-		}
-	} else {
+	if len(p.buf) > 0 {
 		b := l.chunk(p)
 		l.s.Note(l.actor, "broker gets", b)
 		if l.Watch != nil {
 			l.Watch.Delivered(b)
 		}
 		l.conn.Deliver(b)
+		if l.Watch != nil && l.conn.Finished() {
+			l.Watch.Finished()
+		}
+	} else if p.ended {
+		p.closed = true
+		l.s.Note(l.actor, "broker loses", nil)
+		l.conn.Lose(l.cause())
+		return
 	}
 	l.carryUp()
 }
 
 func (l *Link) cause() error {
-	if l.gone {
-		return io.EOF
+	if l.cut {
+		return errReset
 	}
-	return errReset
+	return io.EOF
 }
 
 // chunk takes what arrives next: all or some of what is on its way, whatever the packets in it.

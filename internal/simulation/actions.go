@@ -14,6 +14,24 @@ var filterNames = []string{"t/0", "t/1", "t/+", "#", "w/#", "r/+", "t/2/#"}
 // topicNames are what clients publish to.
 var topicNames = []string{"t/0", "t/1", "t/2/a"}
 
+// A shared subscription has a topic of its own, so that it is known by which subscription a message came.
+const (
+	sharedFilter = "$share/g/s"
+	sharedTopic  = "s"
+)
+
+// someFilter draws a filter to subscribe to.
+func (c *client) someFilter() string {
+	name := filterNames[c.rand.IntN(len(filterNames))]
+	if c.w.sharing && name == "#" {
+		name = "r/+"
+		if c.durable {
+			name = sharedFilter
+		}
+	}
+	return name
+}
+
 // act does one thing, and plans the next.
 func (c *client) act() {
 	if c.w.healing {
@@ -29,7 +47,7 @@ func (c *client) act() {
 			c.publish()
 		}
 	case n < 65:
-		c.subscribe(filterNames[c.rand.IntN(len(filterNames))])
+		c.subscribe(c.someFilter())
 	case n < 67:
 		c.unsubscribe()
 	case n < 70:
@@ -43,9 +61,9 @@ func (c *client) act() {
 	case n < 75:
 		c.w.Note(c.actor(), "freeze", nil)
 		c.link.Freeze()
-		mine := c.trouble
+		mine := c.attempt
 		c.w.After(time.Duration(c.rand.IntN(3000))*time.Millisecond*c.w.pace, c.actor(), func() {
-			if c.trouble == mine {
+			if c.attempt == mine {
 				c.connect()
 			}
 		})
@@ -65,7 +83,11 @@ func (c *client) readSlowly() {
 
 // publish sends a new message.
 func (c *client) publish() {
-	c.publishTo(topicNames[c.rand.IntN(len(topicNames))], packets.QoS(c.rand.IntN(3)), false)
+	topic := topicNames[c.rand.IntN(len(topicNames))]
+	if c.w.sharing && c.rand.IntN(4) == 0 {
+		topic = sharedTopic
+	}
+	c.publishTo(topic, packets.QoS(c.rand.IntN(3)), false)
 }
 
 // publishRetained sends a retained message to the topic that only this client has, and always at the same QoS: a QoS 1
@@ -134,6 +156,9 @@ func (c *client) subscribe(name string) {
 	f := c.filters[name]
 	if f == nil {
 		f = &filter{qos: packets.QoS(c.rand.IntN(3))}
+		if name == sharedFilter && f.qos == 0 {
+			f.qos = 1 // any member may get the message
+		}
 		c.filters[name] = f
 	}
 	p := &packets.Subscribe{PacketID: c.freeID(), Subscriptions: []packets.Subscription{{
@@ -148,9 +173,9 @@ func (c *client) subscribe(name string) {
 }
 
 func (c *client) unsubscribe() {
-	name := filterNames[c.rand.IntN(len(filterNames))]
+	name := c.someFilter()
 	f := c.filters[name]
-	if f == nil {
+	if f == nil || name == sharedFilter {
 		return
 	}
 	f.stable = false
@@ -176,7 +201,7 @@ func (c *client) disconnect() {
 	c.connectionEnds()
 	c.link.Close()
 	c.link = nil
-	c.trouble++
+	c.attempt++
 	c.reconnectLater()
 }
 
@@ -191,13 +216,13 @@ func (c *client) nextAnswer() {
 		return
 	}
 	c.acking = true
-	mine := c.trouble
+	mine := c.attempt
 	wait := time.Duration(0)
 	if c.rand.IntN(5) == 0 {
 		wait = time.Duration(c.rand.IntN(c.w.ackDelay)) * time.Microsecond
 	}
 	c.w.After(wait, c.actor(), func() {
-		if c.trouble != mine || !c.connected {
+		if c.attempt != mine || !c.connected {
 			return
 		}
 		c.acking = false

@@ -19,19 +19,20 @@ type client struct {
 	rand    *rand.Rand
 
 	keepAlive      uint16
-	receiveMaximum uint16 // 0: not said
+	receiveMaximum uint16 // of this connection; 0: not said
 	aliasMaximum   uint16
 
 	// The connection.
 	link      *simnet.Link
 	connected bool // CONNACK has come
-	trouble   int  // counts connections, so that what was planned for an old one does nothing
+	attempt   int  // counts connections, so that what was planned for an old one does nothing
 	in        []byte
 	aliases   map[uint16]string
 	acks      []packets.Ack     // to be sent, in order
 	acking    bool              // the first of acks has its time
 	quota     int               // Receive Maximum of the broker
 	will      *message          // of this connection
+	newest    *inspector        // of the last CONNECT that the broker got
 	retained  map[string]string // where it is not nil: the retained messages that came, by topic
 
 	// The session.
@@ -97,6 +98,7 @@ func (c *client) mayQoS(topic string) (qos packets.QoS, ok bool) {
 
 // matches is the rule of the standard, as far as the filters here need it.
 func matches(filter, topic string) bool {
+	filter = strings.TrimPrefix(filter, "$share/g/")
 	if filter == "#" {
 		return true
 	}
@@ -131,7 +133,7 @@ func (c *client) connect() {
 		return
 	}
 	p := &packets.Connect{Version: c.version, ClientID: []byte(c.id), KeepAliveSeconds: c.keepAlive}
-	if !c.w.healing && c.w.chance(c.rand, 15) {
+	if !c.w.healing && !c.w.sharing && c.w.chance(c.rand, 15) {
 		c.clean = true
 	}
 	lasting := c.durable && (c.version >= packets.V5 || !c.clean)
@@ -144,7 +146,7 @@ func (c *client) connect() {
 	c.maybe = c.maybe || lasting
 	c.properties(p)
 	c.addWill(p)
-	c.trouble++
+	c.attempt++
 	c.in, c.acks, c.acking = nil, nil, false
 	c.aliases, c.requests, c.arrivedNow = map[uint16]string{}, map[uint16]*request{}, map[uint16]bool{}
 	c.connected = false
@@ -152,9 +154,9 @@ func (c *client) connect() {
 	c.check(err)
 	c.link = c.w.dial(c)
 	c.link.Send(b)
-	mine := c.trouble
+	mine := c.attempt
 	c.w.After(5*time.Second, c.actor(), func() {
-		if c.trouble == mine && !c.connected {
+		if c.attempt == mine && !c.connected {
 			c.connect()
 		}
 	})
@@ -205,6 +207,7 @@ func (c *client) properties(p *packets.Connect) {
 		q.SessionExpiryInterval = 24 * 3600
 		q.Present.Add(packets.PropSessionExpiryInterval)
 	}
+	c.receiveMaximum = uint16(c.rand.IntN(6))
 	if c.receiveMaximum > 0 {
 		q.ReceiveMaximum = c.receiveMaximum
 		q.Present.Add(packets.PropReceiveMaximum)
@@ -242,14 +245,14 @@ func (c *client) Lost() {
 	}
 	c.connectionEnds()
 	c.link = nil
-	c.trouble++
+	c.attempt++
 	c.reconnectLater()
 }
 
 func (c *client) reconnectLater() {
-	mine := c.trouble
+	mine := c.attempt
 	c.w.After(time.Duration(c.rand.IntN(400))*time.Millisecond, c.actor(), func() {
-		if c.trouble == mine && c.link == nil {
+		if c.attempt == mine && c.link == nil {
 			c.connect()
 		}
 	})
@@ -260,9 +263,9 @@ func (c *client) planPing() {
 	if c.keepAlive == 0 {
 		return
 	}
-	mine := c.trouble
+	mine := c.attempt
 	c.w.After(time.Duration(c.keepAlive)*time.Second*9/10, c.actor(), func() {
-		if c.trouble != mine {
+		if c.attempt != mine {
 			return
 		}
 		if c.connected {

@@ -14,11 +14,12 @@
 //     a matching subscription before it was published. It is looked for in the store after each crash, and at the end.
 //   - A QoS 2 message reaches no session twice.
 //   - For one publisher, topic and QoS no message overtakes another, or takes its place.
+//   - Of a shared subscription one member gets each message, and at QoS 2 no two.
 //   - Session Present is what it must be.
 //   - No Packet Identifier is used again while it is in flight; no more messages are in flight than the client takes;
 //     nothing comes before CONNACK; acknowledgements come in order, and for what was sent.
 //   - A will is published when its connection ends, and not else; retained messages are the last ones.
 //   - In the end nothing is left over in the store.
 //
-// Not simulated: shared subscriptions, limits of queues, access rules.
+// Not simulated: sessions that expire, limits of queues and rates, access rules.
 package simulation

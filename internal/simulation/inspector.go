@@ -16,6 +16,8 @@ type inspector struct {
 	most    int // messages in flight to the client
 	in, out []byte
 	connack bool
+	will    *message // of the connection; nil: none
+	goodbye bool     // the DISCONNECT that calls it off has come
 
 	flight map[uint16]packets.Type         // by identifier of the broker: what it waits for
 	count  int                             // of PUBLISH in flight, sent on this connection
@@ -25,7 +27,7 @@ type inspector struct {
 
 func newInspector(w *world, c *client, most int) *inspector {
 	return &inspector{
-		w: w, c: c, version: c.version, most: most, flight: map[uint16]packets.Type{}, fresh: map[uint16]bool{},
+		w: w, c: c, version: c.version, most: most, will: c.will, flight: map[uint16]packets.Type{}, fresh: map[uint16]bool{},
 		owed: map[packets.Type]map[uint16]int{
 			packets.PUBACK: {}, packets.PUBREC: {}, packets.PUBREL: {}, packets.PUBCOMP: {}, packets.SUBACK: {}, packets.UNSUBACK: {},
 		},
@@ -43,6 +45,13 @@ func (x *inspector) Wrote(b []byte) { x.out = x.split(append(x.out, b...), arrow
 
 // Delivered implements simnet.Watcher.
 func (x *inspector) Delivered(b []byte) { x.in = x.split(append(x.in, b...), arrowIn, x.delivered) }
+
+// Finished implements simnet.Watcher.
+func (x *inspector) Finished() {
+	if x.will != nil && x.goodbye && x.c.newest == x {
+		x.will.calledOff, x.will.crashes = true, x.w.crashes
+	}
+}
 
 // split hands whole packets to fn and returns the rest.
 func (x *inspector) split(b []byte, arrow string, fn func(h packets.Header, body []byte) error) []byte {
@@ -112,6 +121,10 @@ func publishID(h packets.Header, body []byte) (qos packets.QoS, id uint16) {
 func (x *inspector) delivered(h packets.Header, body []byte) error {
 	id := packetID(body)
 	switch h.Type {
+	case packets.CONNECT:
+		x.c.newest = x
+	case packets.DISCONNECT:
+		x.goodbye = len(body) == 0 || body[0] == byte(packets.Success)
 	case packets.PUBLISH:
 		qos, id := publishID(h, body)
 		switch qos {

@@ -15,6 +15,8 @@ type message struct {
 	qos       packets.QoS
 	retain    bool
 	will      bool
+	calledOff bool // the broker has the DISCONNECT that keeps the will from being published
+	crashes   int  // by then: it need not be stored
 	acked     bool // the publisher has the broker's acknowledgement; of a will: it is due
 	sure      bool // it is published, or lost, with the ones before: its publisher sends it until it is acknowledged
 
@@ -24,11 +26,20 @@ type message struct {
 	owed2 uint32 // the same for QoS 2
 	got   uint32
 	got2  uint32 // at QoS 2
+	group bool   // a member of the shared subscription is owed it
 	order int    // place among those of its stream
 }
 
 func (m *message) String() string {
 	return fmt.Sprintf("%q (QoS %d, topic %q, of %s, acknowledged %t)", m.name, m.qos, m.topic, m.publisher.id, m.acked)
+}
+
+// waits is who is owed the message and has not got it. Of a shared subscription that may be anybody.
+func (m *message) waits() uint32 {
+	if m.group && m.got == 0 {
+		return ^uint32(0)
+	}
+	return m.owed &^ m.got
 }
 
 // stream is what keeps its order.
@@ -55,6 +66,10 @@ func (o *model) publish(m *message, subscribers []*client) {
 	o.all = append(o.all, m)
 	for _, c := range subscribers {
 		stable := min(m.qos, c.stableQoS(m.topic))
+		if m.topic == sharedTopic {
+			m.group = m.group || stable > 0
+			continue
+		}
 		if stable == 0 {
 			continue
 		}
@@ -78,7 +93,7 @@ func (o *model) publish(m *message, subscribers []*client) {
 func (o *model) received(c *client, m *message, qos packets.QoS) error {
 	again := m.got&c.bit() != 0
 	if qos == 2 {
-		if m.got2&c.bit() != 0 {
+		if m.got2&c.bit() != 0 || m.got2 != 0 && m.topic == sharedTopic {
 			return fmt.Errorf("QoS 2 message %v comes twice", m)
 		}
 		m.got2 |= c.bit()
@@ -105,11 +120,11 @@ func (o *model) received(c *client, m *message, qos packets.QoS) error {
 // missing returns a message that is owed to one of the clients, acknowledged, and has not come, or nil.
 func (o *model) missing(subscribers []*client) (*message, *client) {
 	for _, m := range o.all {
-		if !m.acked || m.owed&^m.got == 0 {
+		if m.waits() == 0 || !m.acked {
 			continue
 		}
 		for _, c := range subscribers {
-			if m.owed&^m.got&c.bit() != 0 {
+			if m.waits()&c.bit() != 0 {
 				return m, c
 			}
 		}

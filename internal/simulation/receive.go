@@ -10,8 +10,8 @@ import (
 // Received implements simnet.Peer.
 func (c *client) Received(b []byte) {
 	c.in = append(c.in, b...)
-	mine := c.trouble
-	for c.trouble == mine {
+	mine := c.attempt
+	for c.attempt == mine {
 		h, err := packets.ParseHeader(c.in)
 		if err != nil {
 			c.check(err)
@@ -89,7 +89,7 @@ func (c *client) handleConnack(h packets.Header, body []byte) error {
 	}
 	c.resend()
 	if len(c.filters) == 0 && !c.w.healing {
-		c.subscribe(filterNames[c.rand.IntN(len(filterNames))])
+		c.subscribe(c.someFilter())
 	}
 	return nil
 }
@@ -164,6 +164,8 @@ func (c *client) fits(m *message, topic string, p *packets.Publish) error {
 		return fmt.Errorf("%v: QoS %d", m, p.QoS)
 	case p.QoS < 2 && m.owed2&c.bit() != 0 && !p.Retain:
 		return fmt.Errorf("%v: QoS is only %d", m, p.QoS)
+	case m.calledOff && m.crashes == c.w.crashes:
+		return fmt.Errorf("%v: its client has disconnected in good order", m)
 	case m.will && m.publisher.will == m && m.publisher.connected && !m.publisher.link.Faulty:
 		return fmt.Errorf("%v: the connection of its client lives", m)
 	case p.Retain && !m.retain:

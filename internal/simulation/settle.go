@@ -101,13 +101,19 @@ func (w *world) finish() {
 func (w *world) checkStored(m *store.Memory) {
 	stored := newInventory(m)
 	for _, m := range w.model.all {
-		if !m.acked || m.will || m.owed&^m.got == 0 {
+		if !m.acked || m.will || m.waits() == 0 {
 			continue
 		}
+		shared := false
 		for _, c := range w.clients {
-			if c.lasting && m.owed&^m.got&c.bit() != 0 && !stored.rows[row{c.id, m.name}] {
+			found := stored.rows[row{c.id, m.name}]
+			shared = shared || found
+			if c.lasting && !m.group && m.waits()&c.bit() != 0 && !found {
 				w.failf("message %v for %s is not in the store after a crash", m, c.id)
 			}
+		}
+		if m.group && !shared {
+			w.failf("message %v for a shared subscription is not in the store after a crash", m)
 		}
 	}
 }

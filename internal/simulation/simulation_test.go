@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 2000, "how many seeds to run")
+	seeds = flag.Int("seeds", 3000, "how many seeds to run")
 	first = flag.Uint64("first", 1, "the first seed")
 	seed  = flag.Uint64("seed", 0, "run this seed alone, with its trace")
 )

@@ -47,6 +47,7 @@ type world struct {
 	network  simnet.Conditions
 	ackDelay int           // microseconds
 	calm     bool          // connections are left alone
+	sharing  bool          // there is a shared subscription, and lasting sessions never end
 	pace     time.Duration // how much longer everything takes that clients do
 
 	broker  *broker.Broker
@@ -113,6 +114,7 @@ func (w *world) configure() {
 	}
 	w.ackDelay = 1 + w.rand.IntN(100_000)
 	w.calm = w.chance(w.rand, 5)
+	w.sharing = w.chance(w.rand, 4)
 	w.pace = 1
 	if w.chance(w.rand, 10) {
 		w.pace = 10 // for Keep Alive and slow readers; the network is not to be one
@@ -125,7 +127,6 @@ func (w *world) configure() {
 		c.keepAlive = uint16(w.rand.IntN(4) * 5)
 		if w.chance(w.rand, 2) {
 			c.version = packets.V5
-			c.receiveMaximum = uint16(w.rand.IntN(6))
 			c.aliasMaximum = uint16(w.rand.IntN(4))
 		}
 		w.clients = append(w.clients, c)
