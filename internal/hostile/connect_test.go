@@ -112,7 +112,7 @@ var connecting = []row{
 		c.Disconnect()
 		x.connect(x.id("long")).Disconnect() // ends the session
 	}},
-	{id: "B35", what: "client that takes two bytes", first: true, v5: "close", in: []string{"10 'MQTT' 05 02 003c {2700000002} 'p'"}, moves: disconnects},
+	{id: "B35", what: "client that takes two bytes", first: true, v5: "close", in: []string{"10 'MQTT' 05 02 003c {2700000002} 'p'"}},
 	{id: "B38", what: "banned", missing: "there is no list of the banned yet"},
 	{id: "B39", what: "quota of connections and sessions", whole: true, only: packets.V311, script: func(x *run) {
 		x.quota("C:03", "C:97", func(c *broker.Config) { c.Limits.Sessions = 1 })
