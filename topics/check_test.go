@@ -199,7 +199,9 @@ func FuzzCheckFilter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, filter string, bytesMax, levelsMax int, allow bool) {
 		lim := Limits{Bytes: bytesMax, Levels: levelsMax, AllowControl: allow}
 		text := strings.ToValidUTF8(filter, "?")
-		control := func(r rune) bool { return r == 0 || !allow && (r < 0x20 || r >= 0x7F && r <= 0x9F || r == 0xFFFE || r == 0xFFFF) }
+		control := func(r rune) bool {
+			return r == 0 || !allow && (r < 0x20 || r >= 0x7F && r <= 0x9F || r == 0xFFFE || r == 0xFFFF)
+		}
 		common := text != "" && len(text) <= bytesMax && len(strings.Split(text, "/")) <= levelsMax &&
 			strings.IndexFunc(text, control) < 0
 		if got, want := CheckFilter(text, lim) == nil, common && validFilter.MatchString(text); got != want {
