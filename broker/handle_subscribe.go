@@ -16,6 +16,7 @@ func (c *client) handleSubscribe(w *worker, h packets.Header, body []byte) error
 	if err := p.Decode(h, body, c.version, &w.b.decoder); err != nil {
 		return err
 	}
+	w.subscribes++
 	a := packets.Suback{PacketID: p.PacketID, ReasonCodes: make([]packets.ReasonCode, 0, len(p.Subscriptions))}
 	var ticket uint64
 	var reason error

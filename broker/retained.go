@@ -21,6 +21,7 @@ type backlogPart struct {
 	ids      []uint32
 	qos      packets.QoS
 	ticket   uint64 // of the subscription: SUBACK goes first
+	packet   uint64 // the worker's count of the SUBSCRIBE that brought it
 }
 
 // backlogMax is how many retained messages a session may still have to be sent when it asks for more.
@@ -35,13 +36,30 @@ func (b *backlog) full() bool {
 	return n >= backlogMax
 }
 
+// of returns what a filter has brought already with the same SUBSCRIBE: a filter that is repeated in it a thousand times is
+// looked for once. Nothing of it is sent before the whole packet is handled. b may be nil.
+func (b *backlog) of(filter string, packet uint64) (messages []*packets.Message, ok bool) {
+	if b == nil {
+		return nil, false
+	}
+	for i := range b.parts {
+		if x := &b.parts[i]; x.filter == filter && x.packet == packet {
+			return x.messages, true
+		}
+	}
+	return nil, false
+}
+
 // remember adds the retained messages that match a new subscription to the backlog [v5 MQTT-3.3.1-9]. s is locked.
 func (w *worker) remember(s *session, filter string, sub sessions.Subscription, ticket uint64) {
-	found := w.b.retainedOf(filter).Match(filter, w.now, nil)
+	found, again := s.backlog.of(filter, w.subscribes)
+	if !again {
+		found = w.b.retainedOf(filter).Match(filter, w.now, nil)
+	}
 	if len(found) == 0 {
 		return
 	}
-	part := backlogPart{filter: filter, messages: found, qos: sub.Options.QoS, ticket: ticket}
+	part := backlogPart{filter: filter, messages: found, qos: sub.Options.QoS, ticket: ticket, packet: w.subscribes}
 	if sub.ID != 0 {
 		part.ids = []uint32{sub.ID}
 	}

@@ -159,3 +159,26 @@ func TestRetained_limits(t *testing.T) {
 		want(t, "dropped", b.Stats().Dropped["retained_full"], 2)
 	})
 }
+
+// A filter that is repeated in one SUBSCRIBE brings its retained messages once.
+func TestRetained_repeatedFilter(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v packets.Version) {
+		b := start(t)
+		p := b.Connect(t, v, "p")
+		p.Publish("r/1", "one", 1, mt.Retain)
+		p.Publish("r/2", "two", 1, mt.Retain)
+		c := b.Connect(t, v, "c")
+		sub := packets.Subscribe{PacketID: 9}
+		for range 100 {
+			sub.Subscriptions = append(sub.Subscriptions, packets.Subscription{TopicFilter: []byte("r/#")})
+		}
+		c.Send(&sub)
+		want(t, "codes", len(mt.Expect[*packets.Suback](c).ReasonCodes), 100)
+		got := map[string]int{}
+		for range 2 {
+			got[string(mt.Expect[*packets.Publish](c).TopicName)]++
+		}
+		want(t, "messages", fmt.Sprint(got), "map[r/1:1 r/2:1]")
+		c.ExpectNothing()
+	})
+}

@@ -29,6 +29,7 @@ type worker struct {
 
 	entered    bool      // in a turn, and through the gate
 	work       int       // deliveries in this turn
+	subscribes uint64    // SUBSCRIBE packets handled
 	kick       kick      // who waits for what the store was given in this turn
 	early      []*client // publishers whose answer may leave before the store has committed
 	routes     map[string]*route

@@ -298,6 +298,14 @@ func (c *Client) ExpectDisconnect(code packets.ReasonCode) {
 // Close ends the connection without DISCONNECT.
 func (c *Client) Close() { _ = c.conn.Close() }
 
+// Reset ends the connection with RST, which the broker sees even where it does not read.
+func (c *Client) Reset() {
+	if tcp, ok := c.conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	c.Close()
+}
+
 // Disconnect sends DISCONNECT with Reason Code 0 and waits for the end.
 func (c *Client) Disconnect() {
 	c.t.Helper()
